@@ -1,1 +1,4 @@
 
+pub mod egress;
+pub mod outcome;
+pub mod retry_after;
