@@ -1,4 +1,26 @@
+//! What a delivery is and what happens next.
+//!
+//! Pure: this crate performs no I/O, reads no clock and draws no randomness that it was not handed;
+//! it names neither tokio nor SQL. The modules below are in reading order: the words first, then the
+//! rules, then the machine that applies them.
 
-pub mod egress;
+// The words.
+pub mod id;
+pub mod limits;
+pub mod time;
+
+pub mod delivery;
+pub mod event;
 pub mod outcome;
+pub mod publication;
+pub mod settlement;
+pub mod stats;
+pub mod webhook;
+
+// The rules.
+pub mod egress;
+pub mod filter;
+pub mod health;
+pub mod pattern;
+pub mod retry;
 pub mod retry_after;

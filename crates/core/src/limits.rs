@@ -1,0 +1,77 @@
+//! Every bound in the system, with its unit and its reason.
+
+use crate::time::{DAY_MS, HOUR_MS, SECOND_MS};
+
+/// Request body of the API, bytes. Room for 1,000 events of a kilobyte.
+pub const REQUEST_BODY_BYTES_MAX: usize = 1 << 20;
+/// Events in one batch publish.
+pub const BATCH_EVENTS_MAX: usize = 1_000;
+/// An event type, a client's event id, bytes.
+pub const EVENT_TYPE_BYTES_MAX: usize = 128;
+pub const CLIENT_ID_BYTES_MAX: usize = 128;
+pub const ORDERING_KEY_BYTES_MAX: usize = 256;
+/// `Idempotency-Key`, bytes.
+pub const IDEMPOTENCY_KEY_BYTES_MAX: usize = 255;
+/// How long a seen event id or idempotency key is remembered.
+pub const SEEN_KEPT_MS: i64 = 7 * DAY_MS;
+/// `deliver_at` and `expires_at` at most this far ahead.
+pub const SCHEDULE_AHEAD_MS_MAX: i64 = 365 * DAY_MS;
+
+/// Patterns of one webhook; its name; its custom headers.
+pub const PATTERNS_MAX: usize = 100;
+pub const NAME_CHARS_MAX: usize = 255;
+pub const HEADERS_MAX: usize = 30;
+pub const HEADER_NAME_BYTES_MAX: usize = 64;
+pub const HEADER_VALUE_BYTES_MAX: usize = 4_096;
+pub const HEADERS_BYTES_MAX: usize = 16 << 10;
+/// Values in one filter list; custom filters of one webhook.
+pub const FILTER_VALUES_MAX: usize = 100;
+pub const CUSTOM_FILTERS_MAX: usize = 20;
+/// Attempts in flight to one webhook, when it does not say, and at most.
+pub const CONCURRENCY_DEFAULT: u32 = 64;
+pub const CONCURRENCY_MAX: u32 = 1_000;
+/// Attempt timeout, milliseconds.
+pub const TIMEOUT_MS_MIN: u32 = 100;
+pub const TIMEOUT_MS_MAX: u32 = 120_000;
+/// Overlap of a rotated secret.
+pub const ROTATION_OVERLAP_MS_DEFAULT: i64 = DAY_MS;
+pub const ROTATION_OVERLAP_MS_MAX: i64 = 7 * DAY_MS;
+/// Old secrets that still sign.
+pub const SECRETS_MAX: usize = 5;
+
+/// One transaction of the committer: rows, bytes (DESIGN 5.2).
+pub const COMMIT_ROWS_MAX: usize = 2_000;
+pub const COMMIT_BYTES_MAX: usize = 4 << 20;
+/// What may wait for the committer before ingest answers 503.
+pub const COMMIT_QUEUE_BYTES_MAX: usize = 64 << 20;
+pub const COMMIT_QUEUE_MS_MAX: i64 = 200;
+/// Deliveries of one event in one transaction; a larger fan-out is written in slices.
+pub const FANOUT_SLICE: usize = 1_000;
+
+/// FIFO lanes of an ordered webhook.
+pub const ORDERED_LANES: u8 = 64;
+/// How long the head of an ordered lane may hold the others.
+pub const ORDER_HOLD_MS: i64 = HOUR_MS;
+
+/// Attempts in flight over all webhooks: each is a socket and a task of some 20 KiB.
+pub const ATTEMPTS_IN_FLIGHT_MAX: usize = 1_024;
+/// Outcomes not yet committed; beyond it no new attempt starts.
+pub const UNSETTLED_MAX: usize = 20_000;
+/// Rows of one lane and of all lanes in the dispatcher's memory; a row is some 120 bytes.
+pub const LANE_ROWS_MAX: usize = 512;
+pub const HELD_ROWS_MAX: usize = 200_000;
+/// Payload bytes that rows in memory may hold; beyond it a payload is read at its attempt.
+pub const HELD_BYTES_MAX: usize = 64 << 20;
+/// Rows read for a lane at once.
+pub const PAGE_ROWS: usize = 256;
+/// A payload up to this size comes along with its page.
+pub const PAGE_PAYLOAD_BYTES_MAX: usize = 8 << 10;
+/// An attempt older than this marks its webhook as slow: it stays out of the last quarter of the
+/// slots, so that hung receivers cannot take them all.
+pub const SLOW_ATTEMPT_MS: i64 = SECOND_MS;
+
+/// Longest wait that a receiver's Retry-After can ask for.
+pub const RETRY_AFTER_MS_MAX: i64 = DAY_MS;
+/// Response body kept, characters; response headers kept, bytes.
+pub const RESPONSE_BODY_CHARS_MAX: usize = 1_000;
+pub const RESPONSE_HEADERS_BYTES_MAX: usize = 4_096;

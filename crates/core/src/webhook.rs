@@ -1,0 +1,114 @@
+//! A webhook: a registered URL with what it wants to know and how it wants to be told.
+
+use serde::{Deserialize, Serialize};
+
+use crate::filter::Filters;
+use crate::id::{TenantId, WebhookId};
+use crate::pattern::Pattern;
+use crate::retry::RetryPolicy;
+use crate::time::Timestamp;
+
+/// A webhook as the catalogue keeps it. Serialised whole, without its secrets, as the row's document.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Webhook {
+    #[serde(skip, default = "no_webhook")]
+    pub id: WebhookId,
+    #[serde(skip, default = "no_tenant")]
+    pub tenant: TenantId,
+    /// Counts the changes, from 1. A delivery names the revision whose profile, body and name shape
+    /// its body; an attempt names the one whose URL and headers it used.
+    #[serde(skip)]
+    pub revision: u32,
+    pub name: Option<String>,
+    pub url: String,
+    pub events: Vec<Pattern>,
+    #[serde(default)]
+    pub filters: Filters,
+    /// Custom headers, in the order given. Values are secret: shown masked.
+    #[serde(default)]
+    pub headers: Vec<(String, String)>,
+    pub profile: String,
+    /// The body shape, when it is not the profile's own.
+    pub body: Option<BodyChoice>,
+    /// Settings that override the profile's.
+    pub retry: Option<RetryPolicy>,
+    pub rate_limit: Option<RateLimit>,
+    pub max_concurrency: Option<u32>,
+    pub timeout_ms: Option<u32>,
+    #[serde(default)]
+    pub ordered: bool,
+    /// `false`: plans no deliveries, and ends what is queued.
+    pub active: bool,
+    /// `true`: deliveries are planned and wait.
+    #[serde(default)]
+    pub paused: bool,
+    /// Why Tidings set `active` to false.
+    pub disabled_reason: Option<String>,
+    #[serde(skip)]
+    pub created_at: Timestamp,
+    #[serde(skip)]
+    pub updated_at: Timestamp,
+    #[serde(skip)]
+    pub secrets: Vec<SigningSecret>,
+}
+
+fn no_webhook() -> WebhookId {
+    WebhookId::from_i64(0)
+}
+fn no_tenant() -> TenantId {
+    TenantId::from_i64(0)
+}
+
+/// A body shape that a `standard` webhook may ask for instead of the envelope.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum BodyChoice {
+    Raw,
+    CloudEvents,
+}
+
+/// At most `max` attempts in any `per_ms` milliseconds.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct RateLimit {
+    pub max: u32,
+    pub per_ms: u32,
+}
+
+/// A secret as its owner wrote it, and until when it signs.
+#[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct SigningSecret {
+    pub text: String,
+    /// `None`: the current one. Otherwise the end of a rotation's overlap.
+    pub valid_until: Option<Timestamp>,
+}
+
+/// Shows no secret.
+impl std::fmt::Debug for SigningSecret {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("SigningSecret").field("valid_until", &self.valid_until).finish_non_exhaustive()
+    }
+}
+
+impl Webhook {
+    /// Whether it plans deliveries.
+    #[must_use]
+    pub fn wants(&self, event_type: &str) -> bool {
+        self.active && self.events.iter().any(|pattern| pattern.matches(event_type))
+    }
+
+    /// Custom headers as an API answer shows them: names whole, values masked.
+    #[must_use]
+    pub fn masked_headers(&self) -> Vec<(&str, String)> {
+        self.headers.iter().map(|(name, value)| (name.as_str(), mask(value))).collect()
+    }
+}
+
+/// What stands for a header value that is not shown. A masked value sent back keeps the old one.
+#[must_use]
+pub fn mask(value: &str) -> String {
+    let tail: String = match value.char_indices().nth_back(3) {
+        Some((at, _)) if value.chars().count() >= 12 => value[at..].to_owned(),
+        _ => String::new(),
+    };
+    format!("••••{tail}")
+}
