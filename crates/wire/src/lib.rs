@@ -1,1 +1,73 @@
+//! Every byte that a webhook sender puts on the wire, and its verification.
+//!
+//! Tidings sends webhooks in the forms that receivers already expect. This
+//! crate is those forms: which headers, which body, which signature. It is pure. It does no I/O, has
+//! no clock and draws no randomness; what it needs of them is handed in. So it serves senders and
+//! receivers alike, and every byte can be tested.
+//!
+//! | to | read |
+//! |---|---|
+//! | verify what you receive | [`verify`] |
+//! | know what a kind of receiver expects | [`profile`] and the files beside it |
+//! | send | [`body::build`], then [`request::compose`] |
+//! | sign by hand | [`sign`], [`secret`] |
+//! | print JSON as JavaScript does | [`canonical`] |
+//!
+//! # One request
+//!
+//! ```
+//! use tidings_wire::body::{self, EventView, WebhookView};
+//! use tidings_wire::profile::Profile;
+//! use tidings_wire::request::{self, Attempt, DeliveryView};
+//! use tidings_wire::secret::Secret;
+//! use tidings_wire::sign::Signer;
+//! use tidings_wire::verify::{DEFAULT_TOLERANCE_S, StandardHeaders, verify_standard};
+//!
+//! let secret = Secret::generate_whsec([7; 32]); // 32 bytes from your source of randomness
+//! let signers = [Signer::new(&secret)]; // once per webhook, not once per request
+//! let profile = Profile::builtin("standard").expect("comes with the crate");
+//!
+//! let event = EventView {
+//!     id: "evt_1",
+//!     event_type: "job.completed",
+//!     timestamp_ms: 1_705_228_256_789,
+//!     data: br#"{"job_id":"job_1"}"#,
+//! };
+//! let body = body::build(profile.body, &event, &WebhookView { id: "wh_1", name: None }, 1)?;
+//! let headers = request::compose(&Attempt {
+//!     profile,
+//!     shape: profile.body,
+//!     delivery: DeliveryView {
+//!         event_type: event.event_type,
+//!         event_id: event.id,
+//!         webhook_id: "wh_1",
+//!         delivery_id: "dlv_1",
+//!         created_ms: event.timestamp_ms,
+//!         is_test: false,
+//!     },
+//!     body: &body,
+//!     custom: &[],
+//!     signers: &signers,
+//!     timestamp_s: 1_705_228_257,
+//! })?;
+//!
+//! // … and at the other end, over the bytes as they arrived:
+//! let arrived = headers.iter().map(|(name, value)| (*name, value.as_bytes()));
+//! let found = StandardHeaders::find(arrived)?;
+//! let now = 1_705_228_258;
+//! let verified = verify_standard(&[secret], &found, &body, now, DEFAULT_TOLERANCE_S)?;
+//! assert_eq!(verified.id, "evt_1");
+//! # Ok::<(), Box<dyn std::error::Error>>(())
+//! ```
 
+#![warn(missing_docs)]
+
+pub mod body;
+pub mod canonical;
+pub mod profile;
+pub mod request;
+pub mod sample;
+pub mod secret;
+pub mod sign;
+pub mod time;
+pub mod verify;

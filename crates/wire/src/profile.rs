@@ -1,0 +1,260 @@
+//! Profiles: what a receiver expects on the wire, as data.
+//!
+//! A profile is a TOML file that a person can read. Those that come with the crate are in
+//! `crates/wire/profiles`; users bring their own in the same form ([`Profile::parse`]):
+//!
+//! ```
+//! use tidings_wire::profile::Profile;
+//!
+//! let profile = Profile::parse(r#"
+//!     name = "acme"
+//!     user_agent = "Acme-Hooks/<version>"
+//!     body = "raw"
+//!     timeout_ms = 10_000
+//!     secret = "required"
+//!     headers = [
+//!       { name = "X-Acme-Event", value = "{event_type}" },
+//!       { name = "X-Acme-Delivery", value = "{delivery_id}" },
+//!     ]
+//!
+//!     [signature]
+//!     header = "X-Acme-Signature"
+//!     scheme = "hmac_hex"
+//!     prefix = "sha256="
+//!
+//!     [retry]
+//!     max_attempts = 5
+//!     strategy = "exponential"
+//! "#)?;
+//! assert_eq!(profile.retry.initial_delay_ms, 1_000);
+//! assert!(profile.is_final(410));
+//! # Ok::<(), tidings_wire::profile::ProfileError>(())
+//! ```
+//!
+//! Header values are templates. They know `{event_type}`, `{event_id}`, `{webhook_id}`,
+//! `{delivery_id}`, `{timestamp_s}` (the attempt, Unix seconds) and `{created_iso}` (when the
+//! delivery was made, ISO 8601). A header whose value turns out empty is left out.
+
+mod parse;
+mod status;
+mod template;
+
+use std::borrow::Cow;
+use std::sync::LazyLock;
+
+use serde::{Deserialize, Serialize};
+
+pub use parse::ProfileError;
+pub use status::StatusSet;
+pub(crate) use template::Part;
+pub use template::{Field, Template};
+
+/// What one kind of receiver expects, and how it is to be treated by default.
+#[derive(Debug, Clone, PartialEq)]
+#[non_exhaustive]
+pub struct Profile {
+    /// The name that a webhook refers to.
+    pub name: String,
+    /// The value of `User-Agent`; `<version>` has been replaced.
+    pub user_agent: String,
+    /// Further headers, in the order in which they are sent.
+    pub headers: Vec<HeaderRule>,
+    /// How and where requests are signed; `None`: never.
+    pub signature: Option<SignatureRule>,
+    /// The shape of the body.
+    pub body: BodyShape,
+    /// How long an attempt may take, from the look-up of the name to the last byte of the answer.
+    pub timeout_ms: u64,
+    /// When to try again, for webhooks that say nothing of it.
+    pub retry: RetryDefaults,
+    /// Answers that end a delivery at once.
+    pub final_statuses: StatusSet,
+    /// Whether there must be a secret, and where it comes from.
+    pub secret: SecretRule,
+}
+
+/// One header of a profile.
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct HeaderRule {
+    /// The name, spelled as it is sent.
+    pub name: String,
+    /// The value.
+    pub value: Template,
+    /// Whether a test delivery carries it too.
+    pub in_test: bool,
+}
+
+/// Where the signature goes and how it is made.
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct SignatureRule {
+    /// The name of the header.
+    pub header: String,
+    /// How its value is made.
+    pub scheme: Scheme,
+}
+
+/// How a request is signed.
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Scheme {
+    /// `v1,<base64>` over `{event_id}.{timestamp_s}.{body}`, one for each secret, space separated
+    /// (Standard Webhooks). Such a profile must send both in `webhook-id` and `webhook-timestamp`.
+    StandardV1,
+    /// `<prefix><hex>` over the body, one only.
+    HmacHex {
+        /// What stands before the hex digits, as `sha256=`.
+        prefix: String,
+    },
+}
+
+impl Scheme {
+    /// Whether old and new secret can both sign while a rotation overlaps. Where they cannot, the
+    /// old one signs until the overlap ends.
+    pub fn has_room_for_several(&self) -> bool {
+        matches!(self, Self::StandardV1)
+    }
+}
+
+/// The shape of a body. What each looks like is told by [`body::build`](crate::body::build).
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+#[non_exhaustive]
+pub enum BodyShape {
+    /// `{"type","timestamp","data"}` of Standard Webhooks; the event's bytes are not touched.
+    Standard,
+    /// The body of the EMP job queue, built.
+    Emp,
+    /// The body of the AegisX platform, built.
+    Aegisx,
+    /// The event's bytes alone.
+    Raw,
+    /// CloudEvents 1.0 in structured mode; the event's bytes are not touched.
+    CloudEvents,
+}
+
+impl BodyShape {
+    /// Whether the body is built through [`canonical`](crate::canonical) JSON. If not, it holds the
+    /// event's bytes as they were published and building it cannot fail.
+    pub fn is_built(self) -> bool {
+        matches!(self, Self::Emp | Self::Aegisx)
+    }
+
+    /// The value of `Content-Type`.
+    ///
+    /// A receiver of CloudEvents tells structured mode from a body that is merely data by the media
+    /// type alone (CloudEvents, HTTP Protocol Binding 1.0, 3.2.1).
+    pub fn content_type(self) -> &'static str {
+        match self {
+            Self::CloudEvents => "application/cloudevents+json; charset=utf-8",
+            _ => "application/json",
+        }
+    }
+}
+
+/// Whether a webhook of this profile has a secret.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+#[non_exhaustive]
+pub enum SecretRule {
+    /// One must be given.
+    Required,
+    /// Signed when one is given, unsigned when none is.
+    Optional,
+    /// When none is given, make one with [`Secret::generate_hex`](crate::secret::Secret::generate_hex).
+    GeneratedHex,
+    /// When none is given, make one with
+    /// [`Secret::generate_whsec`](crate::secret::Secret::generate_whsec).
+    GeneratedWhsec,
+}
+
+/// When a failed delivery is tried again. Settings of a webhook override these one by one, so every
+/// field has a value, also those that the strategy does not use.
+#[derive(Debug, Clone, PartialEq)]
+#[non_exhaustive]
+pub struct RetryDefaults {
+    /// How often a delivery is tried in all, the first time included.
+    pub max_attempts: u32,
+    /// How the waits grow.
+    pub strategy: Strategy,
+    /// The wait before the second attempt.
+    pub initial_delay_ms: u64,
+    /// By what an exponential wait grows.
+    pub multiplier: f64,
+    /// No exponential or linear wait is longer.
+    pub max_delay_ms: u64,
+    /// With [`Strategy::Schedule`]: the wait before each attempt, the first included. When attempts
+    /// outnumber the waits, the last one repeats. Never empty with that strategy.
+    pub schedule_ms: Vec<u64>,
+    /// By which share of itself a wait may be lengthened at random: 0.2 is up to a fifth; 0 is off.
+    pub jitter: f64,
+}
+
+/// How the waits between attempts grow.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+#[non_exhaustive]
+pub enum Strategy {
+    /// `initial × multiplier^(n − 1)` after the n-th attempt.
+    Exponential,
+    /// `initial × n` after the n-th attempt.
+    Linear,
+    /// `initial` after every attempt.
+    Fixed,
+    /// As the schedule says.
+    Schedule,
+}
+
+static BUILTIN: LazyLock<Vec<Profile>> = LazyLock::new(|| {
+    [
+        include_str!("../profiles/standard.toml"),
+        include_str!("../profiles/emp.toml"),
+        include_str!("../profiles/aegisx.toml"),
+    ]
+    .map(|file| Profile::parse(file).expect("a test parses every profile of the crate"))
+    .into()
+});
+
+impl Profile {
+    /// The profiles that come with the crate.
+    pub fn builtins() -> &'static [Self] {
+        &BUILTIN
+    }
+
+    /// A profile that comes with the crate.
+    pub fn builtin(name: &str) -> Option<&'static Self> {
+        BUILTIN.iter().find(|profile| profile.name == name)
+    }
+
+    /// Whether an answer with this status ends the delivery at once. (Whether it was a success is
+    /// another question: 2xx is, in every profile.)
+    pub fn is_final(&self, status: u16) -> bool {
+        self.final_statuses.contains(status)
+    }
+
+    /// Whether old and new secret can both sign while a rotation overlaps.
+    pub fn has_room_for_several_signatures(&self) -> bool {
+        self.signature.as_ref().is_some_and(|signature| signature.scheme.has_room_for_several())
+    }
+
+    /// Whether requests of this profile own a header, sent or not: a custom header of the name is
+    /// ignored. Otherwise an unsigned request could carry a signature that somebody made up.
+    pub fn owns_header(&self, name: &str) -> bool {
+        name.eq_ignore_ascii_case("content-type")
+            || name.eq_ignore_ascii_case("user-agent")
+            || self.headers.iter().any(|rule| rule.name.eq_ignore_ascii_case(name))
+            || self.signature.as_ref().is_some_and(|rule| rule.header.eq_ignore_ascii_case(name))
+    }
+}
+
+/// `<version>` in a user agent is the version of this crate, which is the version of Tidings.
+fn with_version(user_agent: &str) -> Cow<'_, str> {
+    match user_agent.contains("<version>") {
+        true => user_agent.replace("<version>", env!("CARGO_PKG_VERSION")).into(),
+        false => user_agent.into(),
+    }
+}
+
+#[cfg(test)]
+mod tests;
