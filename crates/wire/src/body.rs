@@ -5,7 +5,7 @@ use std::io::Write;
 
 use crate::canonical::{self, Unrepresentable, append_string};
 use crate::profile::BodyShape;
-use crate::time::rfc3339_ms;
+use crate::time::Rfc3339;
 
 /// The event that a body tells of.
 #[derive(Debug, Clone, Copy)]
@@ -83,7 +83,7 @@ pub fn build<'a>(
 
 fn standard(out: &mut Out, event: &EventView<'_>) {
     out.raw("{\"type\":").string(event.event_type);
-    out.raw(",\"timestamp\":").string(&rfc3339_ms(event.timestamp_ms));
+    out.raw(",\"timestamp\":").string(&Rfc3339::new(event.timestamp_ms));
     out.raw(",\"data\":").bytes(event.data).raw("}");
 }
 
@@ -91,7 +91,7 @@ fn cloud_event(out: &mut Out, event: &EventView<'_>) {
     out.raw("{\"specversion\":\"1.0\",\"id\":").string(event.id);
     out.raw(",\"source\":").string(SOURCE);
     out.raw(",\"type\":").string(event.event_type);
-    out.raw(",\"time\":").string(&rfc3339_ms(event.timestamp_ms));
+    out.raw(",\"time\":").string(&Rfc3339::new(event.timestamp_ms));
     out.raw(",\"datacontenttype\":\"application/json\",\"data\":").bytes(event.data).raw("}");
 }
 
@@ -121,7 +121,7 @@ fn aegisx(
 ) -> Result<(), Unrepresentable> {
     out.raw("{\"id\":").string(event.id);
     out.raw(",\"type\":").string(event.event_type);
-    out.raw(",\"created_at\":").string(&rfc3339_ms(event.timestamp_ms));
+    out.raw(",\"created_at\":").string(&Rfc3339::new(event.timestamp_ms));
     out.raw(",\"data\":").canonical(event.data)?;
     out.raw(",\"webhook\":").webhook(webhook).raw("}");
     Ok(())

@@ -175,7 +175,7 @@ pub enum SecretRule {
 #[non_exhaustive]
 pub struct RetryDefaults {
     /// How often a delivery is tried in all, the first time included.
-    pub max_attempts: u32,
+    pub max_attempts: u8,
     /// How the waits grow.
     pub strategy: Strategy,
     /// The wait before the second attempt.
@@ -184,17 +184,17 @@ pub struct RetryDefaults {
     pub multiplier: f64,
     /// No exponential or linear wait is longer.
     pub max_delay_ms: u64,
-    /// With [`Strategy::Schedule`]: the wait before each attempt, the first included. When attempts
+    /// With [`Strategy::Schedule`]: the waits after the first, the second, … attempt. When attempts
     /// outnumber the waits, the last one repeats. Never empty with that strategy.
     pub schedule_ms: Vec<u64>,
-    /// By which share of itself a wait may be lengthened at random: 0.2 is up to a fifth; 0 is off.
-    pub jitter: f64,
+    /// Whether each wait is lengthened by up to a fifth, so that what failed together is not retried
+    /// together.
+    pub jitter: bool,
 }
 
 /// How the waits between attempts grow.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
-#[non_exhaustive]
 pub enum Strategy {
     /// `initial × multiplier^(n − 1)` after the n-th attempt.
     Exponential,

@@ -2,7 +2,7 @@
 
 use crate::body::{EventView, Out, WebhookView, build};
 use crate::profile::BodyShape;
-use crate::time::rfc3339_ms;
+use crate::time::Rfc3339;
 
 /// A test delivery, to be composed with
 /// [`DeliveryView::is_test`](crate::request::DeliveryView::is_test).
@@ -64,7 +64,7 @@ fn plain(shape: BodyShape, webhook: &WebhookView<'_>, event_id: &str, now_ms: i6
 
 fn message(out: &mut Out, text: &str, now_ms: i64) {
     out.raw("{\"message\":").string(text);
-    out.raw(",\"timestamp\":").string(&rfc3339_ms(now_ms)).raw("}");
+    out.raw(",\"timestamp\":").string(&Rfc3339::new(now_ms)).raw("}");
 }
 
 #[cfg(test)]

@@ -70,6 +70,15 @@ impl Secret {
         Ok(Self { key, prefixed: true })
     }
 
+    /// The key of another sender, for verifying what it sends: some give out keys that are shorter
+    /// or longer than [`Secret::parse`] lets ours be. An empty key is refused here too.
+    pub fn from_key(key: &[u8]) -> Result<Self, SecretError> {
+        match key.is_empty() {
+            true => Err(SecretError::KeyLength(0)),
+            false => Ok(Self { key: key.to_vec(), prefixed: true }),
+        }
+    }
+
     /// A new secret in the spelling of Standard Webhooks, from 32 bytes of randomness.
     pub fn generate_whsec(random: [u8; 32]) -> Self {
         Self { key: random.to_vec(), prefixed: true }
@@ -87,8 +96,8 @@ impl Secret {
         &self.key
     }
 
-    /// The secret as it was given: `parse(secret.expose())` is the same secret. For storing it
-    /// (encrypted) and for showing it once.
+    /// The secret as it was given: `parse(secret.expose())` is the same secret (but for keys of
+    /// others, [`Secret::from_key`]). For storing it (encrypted) and for showing it once.
     pub fn expose(&self) -> String {
         match self.prefixed {
             true => self.to_whsec(),

@@ -12,27 +12,35 @@ const LATEST_MS: i64 = 253_402_300_799_999;
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub struct Rfc3339([u8; 24]);
 
-/// A moment in Unix milliseconds as RFC 3339 text in UTC, always 24 bytes long.
-///
-/// RFC 3339 has no years of more than four digits; what lies outside of 0000 to 9999 is drawn to
-/// the nearest moment inside.
+/// A moment in Unix milliseconds as RFC 3339 text in UTC: see [`Rfc3339::new`].
 ///
 /// ```
-/// assert_eq!(&*tidings_wire::time::rfc3339_ms(1_705_228_256_789), "2024-01-14T10:30:56.789Z");
+/// use tidings_wire::time::rfc3339_ms;
+/// assert_eq!(rfc3339_ms(1_705_228_256_789), "2024-01-14T10:30:56.789Z");
 /// ```
-pub fn rfc3339_ms(ms: i64) -> Rfc3339 {
-    let ms = ms.clamp(EARLIEST_MS, LATEST_MS);
-    let (year, month, day) = civil_from_days(ms.div_euclid(MS_PER_DAY));
-    let of_day = ms.rem_euclid(MS_PER_DAY);
-    let mut text = *b"0000-00-00T00:00:00.000Z";
-    put_digits(&mut text[0..4], year);
-    put_digits(&mut text[5..7], month);
-    put_digits(&mut text[8..10], day);
-    put_digits(&mut text[11..13], of_day / 3_600_000);
-    put_digits(&mut text[14..16], of_day / 60_000 % 60);
-    put_digits(&mut text[17..19], of_day / 1_000 % 60);
-    put_digits(&mut text[20..23], of_day % 1_000);
-    Rfc3339(text)
+pub fn rfc3339_ms(ms: i64) -> String {
+    Rfc3339::new(ms).to_string()
+}
+
+impl Rfc3339 {
+    /// A moment in Unix milliseconds, in UTC.
+    ///
+    /// RFC 3339 has no years of more than four digits; what lies outside of 0000 to 9999 is drawn
+    /// to the nearest moment inside.
+    pub fn new(ms: i64) -> Self {
+        let ms = ms.clamp(EARLIEST_MS, LATEST_MS);
+        let (year, month, day) = civil_from_days(ms.div_euclid(MS_PER_DAY));
+        let of_day = ms.rem_euclid(MS_PER_DAY);
+        let mut text = *b"0000-00-00T00:00:00.000Z";
+        put_digits(&mut text[0..4], year);
+        put_digits(&mut text[5..7], month);
+        put_digits(&mut text[8..10], day);
+        put_digits(&mut text[11..13], of_day / 3_600_000);
+        put_digits(&mut text[14..16], of_day / 60_000 % 60);
+        put_digits(&mut text[17..19], of_day / 1_000 % 60);
+        put_digits(&mut text[20..23], of_day % 1_000);
+        Self(text)
+    }
 }
 
 /// The Gregorian date of a day counted from 1970-01-01.
@@ -97,7 +105,7 @@ mod tests {
             (i64::MAX, "9999-12-31T23:59:59.999Z"),
             (i64::MIN, "0000-01-01T00:00:00.000Z"),
         ] {
-            assert_eq!(&*rfc3339_ms(ms), text, "{ms}");
+            assert_eq!(rfc3339_ms(ms), text, "{ms}");
         }
     }
 

@@ -67,13 +67,14 @@ enum SchemeName {
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
 struct FileRetry {
-    max_attempts: Spanned<u32>,
+    max_attempts: Spanned<u8>,
     strategy: Spanned<Strategy>,
     initial_delay_ms: Option<Spanned<u64>>,
     multiplier: Option<Spanned<f64>>,
     max_delay_ms: Option<Spanned<u64>>,
     schedule_ms: Option<Spanned<Vec<u64>>>,
-    jitter: Option<Spanned<f64>>,
+    #[serde(default)]
+    jitter: bool,
 }
 
 /// 410 disables a webhook in every profile, so it ends its delivery unless the file says otherwise.
@@ -210,18 +211,14 @@ fn signature(rule: Spanned<FileSignature>, headers: &[HeaderRule]) -> Result<Sig
 }
 
 fn retry(given: FileRetry) -> Result<RetryDefaults, Wrong> {
-    /// 30 days: longer than anything is retried, and far from overflow.
-    const LONGEST_MS: u64 = 30 * 86_400_000;
-    const WAIT: &str = "a wait is at most 30 days: 2,592,000,000 ms";
+    const LONGEST_MS: u64 = 7 * 86_400_000;
+    const WAIT: &str = "a wait is at most a week: 604,800,000 ms";
     check(&given.max_attempts, |n| (1..=20).contains(n), "`max_attempts` is 1 to 20")?;
     for wait in [&given.initial_delay_ms, &given.max_delay_ms].into_iter().flatten() {
         check(wait, |ms| *ms <= LONGEST_MS, WAIT)?;
     }
     if let Some(multiplier) = &given.multiplier {
         check(multiplier, |by| (1.0..=100.0).contains(by), "`multiplier` is 1 to 100")?;
-    }
-    if let Some(jitter) = &given.jitter {
-        check(jitter, |share| (0.0..=1.0).contains(share), "`jitter` is 0 to 1")?;
     }
     match (&given.schedule_ms, given.strategy.get_ref()) {
         (Some(waits), _) => {
@@ -245,6 +242,6 @@ fn retry(given: FileRetry) -> Result<RetryDefaults, Wrong> {
         multiplier: given.multiplier.map_or(2.0, Spanned::into_inner),
         max_delay_ms: given.max_delay_ms.map_or(60_000, Spanned::into_inner),
         schedule_ms: given.schedule_ms.map_or_else(Vec::new, Spanned::into_inner),
-        jitter: given.jitter.map_or(0.0, Spanned::into_inner),
+        jitter: given.jitter,
     })
 }

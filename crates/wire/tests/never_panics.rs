@@ -1,0 +1,160 @@
+//! Whatever comes in, parsers and verifiers answer; and what they accept means what it says.
+
+use proptest::prelude::*;
+use tidings_wire::canonical::{append_string, canonicalize};
+use tidings_wire::profile::Profile;
+use tidings_wire::secret::Secret;
+use tidings_wire::sign::{Signer, hmac_hex, standard};
+use tidings_wire::time::rfc3339_ms;
+use tidings_wire::verify::{StandardHeaders, verify_hmac_hex, verify_standard};
+
+fn secrets() -> Vec<Secret> {
+    vec![Secret::generate_whsec([1; 32]), Secret::parse("text").unwrap()]
+}
+
+/// Text made of the pieces that JSON is made of, most of it wrong.
+fn json_soup() -> impl Strategy<Value = String> {
+    let piece = prop_oneof![
+        Just("{"),
+        Just("}"),
+        Just("["),
+        Just("]"),
+        Just(","),
+        Just(":"),
+        Just("\""),
+        Just("\\"),
+        Just("\"a\""),
+        Just("\"1\":"),
+        Just("\\u"),
+        Just("d800"),
+        Just("\\udc00"),
+        Just("-"),
+        Just("0"),
+        Just("12"),
+        Just("."),
+        Just("e"),
+        Just("E+"),
+        Just("true"),
+        Just("nul"),
+        Just(" "),
+        Just("\n"),
+        Just("é"),
+        Just("\u{2028}"),
+        Just("\u{1}"),
+        Just("9007199254740993"),
+    ];
+    proptest::collection::vec(piece, 0..40).prop_map(|pieces| pieces.concat())
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 2_000, failure_persistence: None, ..ProptestConfig::default() })]
+
+    #[test]
+    fn canonicalize_takes_any_bytes(text in any::<Vec<u8>>()) {
+        let _ = canonicalize(&text);
+    }
+
+    #[test]
+    fn canonicalize_agrees_with_serde_on_what_is_json(text in json_soup()) {
+        use tidings_wire::canonical::Why;
+        let ours = canonicalize(text.as_bytes());
+        match ours {
+            Ok(canonical) => {
+                // Printing what was printed changes nothing.
+                prop_assert_eq!(&canonicalize(&canonical).unwrap(), &canonical);
+                serde_json::from_slice::<&serde_json::value::RawValue>(text.as_bytes()).unwrap();
+            }
+            Err(error) => {
+                if let Why::Invalid { .. } = error.why {
+                    prop_assert!(serde_json::from_str::<serde_json::Value>(&text).is_err(), "{}", text);
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn every_string_is_printed_as_it_is_read(text in any::<String>()) {
+        let mut quoted = Vec::new();
+        append_string(&text, &mut quoted);
+        prop_assert_eq!(serde_json::from_slice::<String>(&quoted).unwrap(), text);
+        prop_assert_eq!(canonicalize(&quoted).unwrap(), quoted);
+    }
+
+    #[test]
+    fn every_double_is_printed_as_it_is_read(bits in any::<u64>()) {
+        let number = f64::from_bits(bits);
+        prop_assume!(number.is_finite());
+        let printed = canonicalize(format!("{number:e}").as_bytes()).unwrap();
+        let read: f64 = std::str::from_utf8(&printed).unwrap().parse().unwrap();
+        prop_assert_eq!(read, number);
+    }
+
+    #[test]
+    fn verify_standard_takes_any_bytes(
+        id in any::<Option<Vec<u8>>>(),
+        timestamp in prop_oneof![any::<Vec<u8>>(), any::<i64>().prop_map(|n| n.to_string().into_bytes())],
+        signature in prop_oneof![any::<Vec<u8>>(), "v1,[A-Za-z0-9+/=]{40,46}( v1,.{0,50})*".prop_map(String::into_bytes)],
+        body in any::<Vec<u8>>(),
+        now_s in any::<i64>(),
+        tolerance_s in any::<u64>(),
+    ) {
+        let id = id.or(Some(b"msg_1".to_vec()));
+        let headers = StandardHeaders {
+            id: id.as_deref(),
+            timestamp: Some(&timestamp),
+            signature: Some(&signature),
+        };
+        prop_assert!(verify_standard(&secrets(), &headers, &body, now_s, tolerance_s).is_err());
+    }
+
+    #[test]
+    fn verify_hex_takes_any_bytes(
+        prefix in any::<String>(),
+        header in prop_oneof![any::<Vec<u8>>(), "[0-9a-g]{62,66}".prop_map(String::into_bytes)],
+        body in any::<Vec<u8>>(),
+    ) {
+        prop_assert!(verify_hmac_hex(&secrets(), &prefix, Some(&header), &body).is_err());
+        prop_assert!(verify_hmac_hex(&secrets(), "", Some(&header), &body).is_err());
+    }
+
+    #[test]
+    fn what_is_signed_verifies(
+        key in proptest::collection::vec(any::<u8>(), 24..=64),
+        id in "[!-\\-/-~]{1,64}",
+        timestamp in 0..=i64::MAX,
+        body in any::<Vec<u8>>(),
+    ) {
+        use base64::Engine;
+        let text = format!("whsec_{}", base64::engine::general_purpose::STANDARD.encode(&key));
+        let secret = Secret::parse(&text).unwrap();
+        prop_assert_eq!(secret.as_bytes(), &key[..]);
+        prop_assert_eq!(secret.expose(), text);
+        let signer = Signer::new(&secret);
+        let digits = timestamp.to_string();
+        let signature = standard(std::slice::from_ref(&signer), &id, &digits, &body);
+        let headers = StandardHeaders {
+            id: Some(id.as_bytes()),
+            timestamp: Some(digits.as_bytes()),
+            signature: Some(signature.as_bytes()),
+        };
+        let hex = hmac_hex(&signer, "sha256=", &body);
+        let secrets = [Secret::generate_whsec([0; 32]), secret];
+        prop_assert!(verify_standard(&secrets, &headers, &body, timestamp, 0).is_ok());
+        prop_assert!(verify_hmac_hex(&secrets, "sha256=", Some(hex.as_bytes()), &body).is_ok());
+    }
+
+    #[test]
+    fn secrets_and_profiles_take_any_text(text in any::<String>(), key in "(name|body|retry|headers)", value in any::<String>()) {
+        let _ = Secret::parse(&text);
+        let _ = Secret::parse(&format!("whsec_{text}"));
+        let _ = Profile::parse(&text);
+        let _ = Profile::parse(&format!("{key} = {value}"));
+        let file = include_str!("../profiles/aegisx.toml").replace("{event_type}", &text);
+        let _ = Profile::parse(&file);
+    }
+
+    #[test]
+    fn every_moment_has_24_bytes(ms in any::<i64>()) {
+        prop_assert_eq!(rfc3339_ms(ms).len(), 24);
+    }
+}
