@@ -1,0 +1,156 @@
+//! How fast: the relay and tidings in turn, twice, so that a drift of the machine cancels out.
+
+use anyhow::Result;
+
+use crate::bench::{Bench, Load, Round, Server, Types};
+use crate::tidings::{DataDir, Tidings};
+
+#[derive(Debug, Clone, Copy)]
+pub enum Throughput {
+    Single,
+    Batches(u64),
+    Webhooks(u64),
+    History,
+}
+
+const ROUNDS: u32 = 2;
+/// Events per second of round length in batches: they are taken over faster than they are
+/// delivered, so a round is a number of events and not a time.
+const BATCHED_PER_S: f64 = 50_000.0;
+
+impl Throughput {
+    fn load(self, seconds: f64) -> Load {
+        match self {
+            Self::Single | Self::History => Load::single(seconds),
+            Self::Batches(batch) => Load::batches((seconds * BATCHED_PER_S) as u64, batch),
+            Self::Webhooks(count) => {
+                Load { types: Types::RoundRobin(count), ..Load::single(seconds) }
+            }
+        }
+    }
+}
+
+pub async fn run(bench: &mut Bench<'_>, kind: Throughput) -> Result<()> {
+    if bench.options.relay_only {
+        return compare(bench, kind, None).await;
+    }
+    let data = DataDir::create(bench.options, "throughput")?;
+    let mut tidings = Tidings::start(bench.options, &data).await?;
+    match kind {
+        Throughput::Webhooks(count) => {
+            bench.progress.step("registering webhooks");
+            for number in 0..count {
+                let event_type = format!("bench.h{number}");
+                tidings.webhook(&bench.hook_url(number), &event_type).await?;
+            }
+        }
+        _ => drop(tidings.webhook(&bench.hook_url(0), "bench.*").await?),
+    }
+    if let Throughput::History = kind {
+        make_history(bench, &tidings, &data).await?;
+    }
+    compare(bench, kind, Some(Server::from(&tidings))).await?;
+    tidings.stop().await
+}
+
+async fn make_history(bench: &mut Bench<'_>, tidings: &Tidings, data: &DataDir) -> Result<()> {
+    let events = bench.options.history();
+    bench.progress.step(&format!("making a history of {events} deliveries"));
+    let round = bench.round(&tidings.into(), &Load::batches(events, 100)).await?;
+    let received = round.account.received as f64;
+    bench.figure("history_deliveries", None, Some(received));
+    bench.figure("history_filled_per_s", None, Some(received / round.seconds));
+    bench.figure("disk_bytes_per_delivery", None, Some(data.bytes() as f64 / received));
+    Ok(())
+}
+
+async fn compare(bench: &mut Bench<'_>, kind: Throughput, tidings: Option<Server>) -> Result<()> {
+    let (_relay_process, relay) = bench.relay().await?;
+    let seconds = bench.options.seconds();
+    for server in [Some(&relay), tidings.as_ref()].into_iter().flatten() {
+        bench.progress.step(&format!("{} warms up", server.name));
+        bench.round(server, &kind.load((seconds / 10.0).max(0.5))).await?;
+    }
+    let load = kind.load(seconds);
+    let (mut by_relay, mut by_tidings) = (Totals::default(), Totals::default());
+    for round in 1..=ROUNDS {
+        bench.progress.step(&format!("relay, round {round} of {ROUNDS}"));
+        by_relay.add(&bench.round(&relay, &load).await?);
+        if let Some(server) = &tidings {
+            bench.progress.step(&format!("tidings, round {round} of {ROUNDS}"));
+            let round = bench.round(server, &load).await?;
+            if let Throughput::Webhooks(count) = kind
+                && round.account.paths != count
+            {
+                let paths = round.account.paths;
+                bench.fail(&format!("only {paths} of {count} webhooks were reached"));
+            }
+            by_tidings.add(&round);
+        }
+    }
+    report(bench, &by_relay, tidings.map(|_| &by_tidings));
+    Ok(())
+}
+
+/// The rounds of one server together.
+#[derive(Debug, Default)]
+struct Totals {
+    rounds: Vec<Round>,
+}
+
+impl Totals {
+    fn add(&mut self, round: &Round) {
+        self.rounds.push(round.clone());
+    }
+
+    fn sum(&self, of: impl Fn(&Round) -> f64) -> f64 {
+        self.rounds.iter().map(of).sum()
+    }
+
+    fn received(&self) -> f64 {
+        self.sum(|round| round.account.received as f64).max(1.0)
+    }
+
+    fn mean(&self, of: impl Fn(&Round) -> f64) -> f64 {
+        self.sum(of) / self.rounds.len().max(1) as f64
+    }
+
+    fn delivered_per_s(&self) -> f64 {
+        self.received() / self.sum(|round| round.seconds).max(1e-9)
+    }
+
+    /// How far apart the rounds are: what a difference must exceed to mean something.
+    fn spread_percent(&self) -> f64 {
+        let rate = |round: &Round| round.account.received as f64 / round.seconds.max(1e-9);
+        let (mut least, mut most) = (f64::MAX, 0.0_f64);
+        for rate in self.rounds.iter().map(rate) {
+            (least, most) = (least.min(rate), most.max(rate));
+        }
+        (most - least) / self.delivered_per_s() * 100.0
+    }
+}
+
+fn report(bench: &mut Bench<'_>, relay: &Totals, tidings: Option<&Totals>) {
+    let mut line = |name, compared: bool, of: &dyn Fn(&Totals) -> f64| {
+        let (relay, tidings) = (Some(of(relay)), tidings.map(of));
+        if compared {
+            bench.compared(name, relay, tidings);
+        } else {
+            bench.figure(name, relay, tidings);
+        }
+    };
+    line("delivered_per_s", true, &Totals::delivered_per_s);
+    line("spread_percent", false, &Totals::spread_percent);
+    line("cpu_us_per_delivery", true, &|all| all.sum(|round| round.server_cpu_us) / all.received());
+    line("load_cpu_us_per_event", false, &|all| {
+        all.sum(|round| round.published.cpu_us) / all.received()
+    });
+    line("receiver_cpu_us_per_delivery", false, &|all| {
+        all.sum(|round| round.receiver_cpu_us) / all.received()
+    });
+    line("answer_p50_us", false, &|all| all.mean(|round| round.published.answer_p50_us));
+    line("answer_p99_us", false, &|all| all.mean(|round| round.published.answer_p99_us));
+    line("asked_to_retry", false, &|all| all.sum(|round| round.published.retried as f64));
+    line("duplicates", false, &|all| all.sum(|round| round.account.duplicates as f64));
+    line("missing", false, &|all| all.sum(|round| round.missing() as f64));
+}
