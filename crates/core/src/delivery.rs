@@ -26,8 +26,14 @@ pub enum Status {
 }
 
 impl Status {
-    pub const ALL: [Self; 6] =
-        [Self::Pending, Self::Retrying, Self::Success, Self::Failed, Self::Cancelled, Self::Expired];
+    pub const ALL: [Self; 6] = [
+        Self::Pending,
+        Self::Retrying,
+        Self::Success,
+        Self::Failed,
+        Self::Cancelled,
+        Self::Expired,
+    ];
 
     /// As the API and the store write it.
     #[must_use]

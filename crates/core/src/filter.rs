@@ -202,9 +202,10 @@ impl Test {
                 Value::Array(values) => Ok(Self::In(values.clone())),
                 _ => Err("$in takes a list".to_owned()),
             },
-            "$exists" => {
-                operand.as_bool().map(Self::Exists).ok_or_else(|| "$exists takes true or false".into())
-            }
+            "$exists" => operand
+                .as_bool()
+                .map(Self::Exists)
+                .ok_or_else(|| "$exists takes true or false".into()),
             "$prefix" => match operand {
                 Value::String(prefix) => Ok(Self::Prefix(prefix.clone())),
                 _ => Err("$prefix takes a text".to_owned()),

@@ -92,7 +92,8 @@ impl Health {
     pub fn on_success(&mut self, now: Timestamp) -> (Option<HealthNews>, bool) {
         self.count(now, false);
         let worth_telling = self.is_probing() || self.warnings > 0;
-        let changed = self.failures_in_a_row > 0 || self.is_probing() || self.paused_until.is_some();
+        let changed =
+            self.failures_in_a_row > 0 || self.is_probing() || self.paused_until.is_some();
         if changed {
             let window = self.window;
             let last_failure_at = self.last_failure_at;
@@ -129,7 +130,8 @@ impl Health {
     fn trip(&mut self, now: Timestamp) -> bool {
         match self.breaker {
             Breaker::Closed => {
-                let share = self.window.failed * 100 >= self.window.attempts * WINDOW_FAILED_PERCENT;
+                let share =
+                    self.window.failed * 100 >= self.window.attempts * WINDOW_FAILED_PERCENT;
                 let too_many = share && self.window.attempts >= WINDOW_ATTEMPTS_MIN;
                 if self.failures_in_a_row >= OPEN_AFTER_IN_A_ROW || too_many {
                     self.breaker = Breaker::Open { until: now + PROBE_AFTER_MS, trips: 1 };
@@ -195,7 +197,8 @@ mod tests {
     fn opens_at_seventy_percent_of_twenty() {
         let mut health = Health::default();
         for n in 0..30 {
-            let news = if n % 4 == 3 { health.on_success(at(n)).0 } else { health.on_failure(at(n)) };
+            let news =
+                if n % 4 == 3 { health.on_success(at(n)).0 } else { health.on_failure(at(n)) };
             if news == Some(HealthNews::Opened) {
                 assert!(n >= 19);
                 return;

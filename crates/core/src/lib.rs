@@ -19,8 +19,13 @@ pub mod webhook;
 
 // The rules.
 pub mod egress;
+pub mod fanout;
 pub mod filter;
 pub mod health;
 pub mod pattern;
 pub mod retry;
 pub mod retry_after;
+pub mod verdict;
+
+// The machine.
+pub mod dispatch;

@@ -65,7 +65,8 @@ impl RetryPolicy {
             }
         };
         // A schedule says exactly what it wants; the cap is for what is computed.
-        let cap = if self.strategy == Strategy::Schedule { DELAY_MS_MAX } else { self.max_delay_ms };
+        let cap =
+            if self.strategy == Strategy::Schedule { DELAY_MS_MAX } else { self.max_delay_ms };
         delay.clamp(0, cap.min(DELAY_MS_MAX))
     }
 

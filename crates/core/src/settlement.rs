@@ -34,8 +34,9 @@ pub struct Attempt {
 pub enum Verdict {
     /// Nothing more is owed.
     End { status: Status, reason: Reason },
-    /// Still owed, at this moment.
-    Retry { at: Timestamp },
+    /// Still owed: the row's new place in its lane, the moment before which it is not tried, and the
+    /// attempts it is allowed (see [`Owed`]). An ordered lane's row keeps its place.
+    Retry { ready_at: Timestamp, not_before: Timestamp, attempts_granted: u16 },
 }
 
 /// Why a delivery ended, or why its last attempt is not its end.

@@ -5,7 +5,9 @@ use std::ops::{Add, Sub};
 use serde::{Deserialize, Serialize};
 
 /// A moment: Unix milliseconds, UTC.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default, Serialize, Deserialize)]
+#[derive(
+    Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default, Serialize, Deserialize,
+)]
 #[serde(transparent)]
 pub struct Timestamp(i64);
 
@@ -41,7 +43,7 @@ impl Timestamp {
     /// RFC 3339 with milliseconds and `Z`.
     #[must_use]
     pub fn to_rfc3339(self) -> String {
-        tidings_wire::time::rfc3339_ms(self.0)
+        tidings_wire::time::rfc3339_ms(self.0).to_string()
     }
 }
 

@@ -85,7 +85,9 @@ pub struct SigningSecret {
 /// Shows no secret.
 impl std::fmt::Debug for SigningSecret {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("SigningSecret").field("valid_until", &self.valid_until).finish_non_exhaustive()
+        f.debug_struct("SigningSecret")
+            .field("valid_until", &self.valid_until)
+            .finish_non_exhaustive()
     }
 }
 
@@ -111,4 +113,35 @@ pub fn mask(value: &str) -> String {
         _ => String::new(),
     };
     format!("••••{tail}")
+}
+
+#[cfg(test)]
+impl Webhook {
+    /// A webhook that wants everything, for tests to change.
+    pub(crate) fn for_tests() -> Self {
+        let at = Timestamp::from_millis(1_795_362_000_000);
+        Self {
+            id: no_webhook(),
+            tenant: no_tenant(),
+            revision: 1,
+            name: None,
+            url: "https://example.com/hook".into(),
+            events: vec![Pattern::Any],
+            filters: Filters::default(),
+            headers: vec![],
+            profile: "standard".into(),
+            body: None,
+            retry: None,
+            rate_limit: None,
+            max_concurrency: None,
+            timeout_ms: None,
+            ordered: false,
+            active: true,
+            paused: false,
+            disabled_reason: None,
+            created_at: at,
+            updated_at: at,
+            secrets: vec![],
+        }
+    }
 }

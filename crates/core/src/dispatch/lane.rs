@@ -1,0 +1,190 @@
+//! One lane's queue: the least few of its rows in memory, the rest in the store.
+
+use std::collections::{HashSet, VecDeque};
+
+use super::Held;
+use crate::delivery::{Owed, Payload};
+use crate::id::DeliveryId;
+use crate::time::Timestamp;
+
+/// Rows in order of `(ready_at, id)`.
+///
+/// Invariant: while the lane is not *dirty*, every row of it is here, in flight, or on its way in a
+/// signal. While it is dirty, the store has rows that are not here, all of them after the last row
+/// that is; so rows can be given out from the front without reading first.
+#[derive(Debug, Default)]
+pub(super) struct LaneQueue {
+    rows: VecDeque<Owed>,
+    dirty: bool,
+    /// While dirty: no row in the store is ready before this moment.
+    next_in_store: Timestamp,
+    paging: Option<Paging>,
+    /// An ordered lane's row that was given out and is not settled, and since when its delivery has
+    /// been at the head.
+    pub(super) head: Option<Head>,
+}
+
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Head {
+    pub(super) id: DeliveryId,
+    pub(super) since: Timestamp,
+    /// Given out and not settled: the next must wait.
+    pub(super) busy: bool,
+}
+
+/// A page is being read.
+#[derive(Debug, Default)]
+struct Paging {
+    /// What settled meanwhile: the page may still show its old row.
+    settled: HashSet<DeliveryId>,
+    /// A row was left out meanwhile: the page may not have it.
+    left_out: bool,
+}
+
+/// A lane may hold so many rows even when memory is short: those of hung webhooks must not keep a
+/// healthy one from having any.
+const LANE_ROWS_MIN: usize = 16;
+/// A dirty lane is paged when it has no more rows than this share of a page left.
+const LOW_WATER_SHARE: usize = 4;
+
+impl LaneQueue {
+    pub(super) fn front(&self) -> Option<&Owed> {
+        self.rows.front()
+    }
+
+    pub(super) fn pop(&mut self, held: &mut Held) -> Option<Owed> {
+        let owed = self.rows.pop_front()?;
+        held.rows -= 1;
+        held.bytes -= owed.held_bytes();
+        Some(owed)
+    }
+
+    pub(super) fn is_empty(&self) -> bool {
+        self.rows.is_empty() && !self.dirty
+    }
+
+    /// Takes in a row that is not in flight. Idempotent.
+    pub(super) fn admit(&mut self, mut owed: Owed, held: &mut Held) {
+        let place = match self.rows.back() {
+            Some(last) if last.key() < owed.key() => {
+                if self.dirty {
+                    return self.leave_out(owed.ready_at);
+                }
+                self.rows.len()
+            }
+            Some(_) => match self.rows.binary_search_by_key(&owed.key(), Owed::key) {
+                Ok(_) => return,
+                Err(place) => place,
+            },
+            None if self.dirty => return self.leave_out(owed.ready_at),
+            None => 0,
+        };
+        let at_the_end = place == self.rows.len();
+        if held.rows >= held.rows_max && at_the_end && place >= LANE_ROWS_MIN {
+            return self.leave_out(owed.ready_at);
+        }
+        if held.bytes + owed.held_bytes() > held.bytes_max {
+            owed.payload = Payload::Stored;
+        }
+        held.rows += 1;
+        held.bytes += owed.held_bytes();
+        self.rows.insert(place, owed);
+        if self.rows.len() > held.lane_rows_max {
+            self.drop_last(held);
+        }
+    }
+
+    /// Forgets a row that left the queue.
+    pub(super) fn remove(&mut self, id: DeliveryId, held: &mut Held) {
+        if let Some(place) = self.rows.iter().position(|row| row.id == id)
+            && let Some(owed) = self.rows.remove(place)
+        {
+            held.rows -= 1;
+            held.bytes -= owed.held_bytes();
+        }
+    }
+
+    /// The store has rows of this lane, none ready before `next`.
+    pub(super) fn waits_in_store(&mut self, next: Timestamp) {
+        self.leave_out(next);
+    }
+
+    fn leave_out(&mut self, ready_at: Timestamp) {
+        self.next_in_store = if self.dirty { self.next_in_store.min(ready_at) } else { ready_at };
+        self.dirty = true;
+        if let Some(paging) = &mut self.paging {
+            paging.left_out = true;
+        }
+    }
+
+    fn drop_last(&mut self, held: &mut Held) {
+        if let Some(last) = self.rows.pop_back() {
+            held.rows -= 1;
+            held.bytes -= last.held_bytes();
+            self.leave_out(last.ready_at);
+        }
+    }
+
+    /// Gives the lane's memory back: all its rows can be read again.
+    pub(super) fn release(&mut self, held: &mut Held) {
+        while !self.rows.is_empty() {
+            self.drop_last(held);
+        }
+    }
+
+    /// How many rows to read now, if any.
+    pub(super) fn wanted_page(
+        &mut self,
+        page_rows: usize,
+        in_flight: usize,
+        now: Timestamp,
+    ) -> Option<usize> {
+        let low = self.rows.len() <= page_rows / LOW_WATER_SHARE;
+        if !self.dirty || self.paging.is_some() || !low || self.next_in_store > now {
+            return None;
+        }
+        self.paging = Some(Paging::default());
+        // The least rows of the store are partly here or in flight already.
+        Some(page_rows + self.rows.len() + in_flight)
+    }
+
+    /// When the lane should be looked at for rows that are only in the store.
+    pub(super) fn store_due(&self) -> Option<Timestamp> {
+        (self.dirty && self.paging.is_none() && self.rows.is_empty()).then_some(self.next_in_store)
+    }
+
+    pub(super) fn page_failed(&mut self) {
+        self.paging = None;
+    }
+
+    /// Takes in a page: the least rows of the store as of some moment since it was asked for. `all`:
+    /// the lane had no others.
+    pub(super) fn page_arrived(
+        &mut self,
+        rows: impl Iterator<Item = Owed>,
+        all: bool,
+        held: &mut Held,
+    ) {
+        let Some(paging) = self.paging.take() else { return };
+        // Everything up to the page's end is in it; what lies beyond stays in the store.
+        self.dirty = false;
+        let mut last_ready = self.next_in_store;
+        for row in rows {
+            last_ready = row.ready_at;
+            if !paging.settled.contains(&row.id) {
+                self.admit(row, held);
+            }
+        }
+        if !all || paging.left_out {
+            // What was left out meanwhile may be ready at any time, so look again soon.
+            let next = if paging.left_out { Timestamp::default() } else { last_ready };
+            self.leave_out(next);
+        }
+    }
+
+    pub(super) fn settled_while_paging(&mut self, id: DeliveryId) {
+        if let Some(paging) = &mut self.paging {
+            paging.settled.insert(id);
+        }
+    }
+}

@@ -1,0 +1,472 @@
+//! The dispatcher: which delivery is attempted next.
+//!
+//! A pure state machine. The engine driver feeds it [`Signal`]s and carries out the [`Command`]s that
+//! it answers with; time comes in with each call. It gives out attempts turn by turn over the webhooks
+//! that have something ready (each turn costs the same, so this is deficit round robin with a quantum
+//! of one attempt), within each webhook's concurrency, rate, pause and breaker, and a global cap.
+//!
+//! First tries, `deliver_at`, retries and redrives differ only in `ready_at`: one code path.
+
+mod lane;
+mod pace;
+mod webhook;
+
+#[cfg(test)]
+mod tests;
+
+use std::cmp::Reverse;
+use std::collections::{BinaryHeap, HashMap, VecDeque};
+use std::sync::Arc;
+
+use crate::delivery::{Lane, Owed, Payload, Status};
+use crate::health::{Health, HealthNews};
+use crate::id::{DeliveryId, TenantId, WebhookId};
+use crate::limits;
+use crate::settlement::{Attempt, Reason, Settlement, Verdict};
+use crate::time::Timestamp;
+use crate::verdict::{Met, Rules};
+use crate::webhook::RateLimit;
+
+use webhook::{Turn, WebhookLanes};
+
+/// What the dispatcher is told.
+#[derive(Debug)]
+pub enum Signal {
+    /// A webhook was loaded, created or changed.
+    Webhook(Box<WebhookSettings>),
+    /// A webhook is deleted or inactive: its deliveries end elsewhere.
+    WebhookGone(WebhookId),
+    /// A lane has rows in the store, the first of them ready at `next` (start-up).
+    Waiting { lane: Lane, next: Timestamp },
+    /// A row was committed: a new delivery, or one that a person sends again.
+    Owed(Owed),
+    /// The rows that [`Command::Page`] asked for; `all` when the lane has no others.
+    Paged { lane: Lane, rows: Vec<Owed>, all: bool },
+    /// The page could not be read; it is asked for again.
+    PageFailed { lane: Lane },
+    /// An attempt is over: its network slot is free, its settlement is not written yet.
+    Attempted(Box<Finished>),
+    /// An attempt could not even be made for a reason of our own (its payload could not be read):
+    /// the row goes back to where it was.
+    Returned(Box<Owed>),
+    /// A settlement is committed; `again` is the row's new state when the delivery is still owed.
+    Settled { lane: Lane, id: DeliveryId, again: Option<Owed> },
+    /// A row left the queue in another way (cancelled, webhook gone).
+    Ended { lane: Lane, id: DeliveryId },
+    /// No further attempts: the node is about to stop.
+    Drain,
+}
+
+/// An attempt that is over.
+#[derive(Debug)]
+pub struct Finished {
+    pub owed: Owed,
+    pub attempt: Attempt,
+    pub met: Met,
+}
+
+/// What the dispatcher wants done.
+#[derive(Debug)]
+pub enum Command {
+    /// Try this delivery. Answered by [`Signal::Attempted`] or [`Signal::Returned`].
+    Attempt(Owed),
+    /// Write this. Answered by [`Signal::Settled`] or [`Signal::Ended`].
+    Settle { settlement: Box<Settlement>, news: Vec<News> },
+    /// Read the least `limit` rows of the lane. Answered by [`Signal::Paged`] or `PageFailed`.
+    Page { lane: Lane, limit: usize },
+}
+
+/// What a settlement means to the owner of the webhook: announced as operational events.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum News {
+    Health(HealthNews),
+    /// A delivery was given up.
+    Exhausted(Reason),
+    /// The webhook was switched off, for this reason.
+    Disabled(&'static str),
+}
+
+/// Why Tidings switched a webhook off.
+pub const DISABLED_GONE: &str = "gone";
+pub const DISABLED_FAILING: &str = "failing";
+
+/// What the dispatcher needs to know of a webhook.
+#[derive(Debug, Clone)]
+pub struct WebhookSettings {
+    pub id: WebhookId,
+    pub tenant: TenantId,
+    pub revision: u32,
+    pub paused: bool,
+    pub ordered: bool,
+    /// Attempts in flight at most.
+    pub concurrency: u32,
+    pub rate_limit: Option<RateLimit>,
+    pub rules: Arc<Rules>,
+    /// As stored, for a webhook that is new here; `None` keeps what is known.
+    pub health: Option<Health>,
+}
+
+/// A row that came back untried waits so long: what it met was trouble of our own.
+const RETURNED_RETRY_MS: i64 = 1_000;
+
+/// Bounds of one dispatcher; see [`crate::limits`] for what is right in production.
+#[derive(Debug, Clone, Copy)]
+pub struct Limits {
+    pub attempts_in_flight: usize,
+    pub unsettled: usize,
+    pub lane_rows: usize,
+    pub held_rows: usize,
+    pub held_bytes: usize,
+    pub page_rows: usize,
+}
+
+impl Default for Limits {
+    fn default() -> Self {
+        Self {
+            attempts_in_flight: limits::ATTEMPTS_IN_FLIGHT_MAX,
+            unsettled: limits::UNSETTLED_MAX,
+            lane_rows: limits::LANE_ROWS_MAX,
+            held_rows: limits::HELD_ROWS_MAX,
+            held_bytes: limits::HELD_BYTES_MAX,
+            page_rows: limits::PAGE_ROWS,
+        }
+    }
+}
+
+/// A delivery that was given out and is not settled yet.
+#[derive(Debug)]
+struct Flight {
+    /// The webhook's revision at the start: an outcome judges only the settings that it met.
+    revision: u32,
+    /// The outcome is in; only its settlement is missing.
+    attempted: bool,
+    /// The row was announced again meanwhile (a person cancelled it and sent it again): when this
+    /// flight ends, the store says whether it is still owed.
+    recheck: bool,
+}
+
+/// Rows and payload bytes held in memory over all lanes, against their budgets.
+#[derive(Debug)]
+struct Held {
+    rows: usize,
+    bytes: usize,
+    rows_max: usize,
+    bytes_max: usize,
+    lane_rows_max: usize,
+}
+
+/// See the module's documentation.
+#[derive(Debug)]
+pub struct Dispatcher {
+    limits: Limits,
+    webhooks: HashMap<WebhookId, WebhookLanes>,
+    /// Webhooks that may have something to attempt now, each at most once.
+    ring: VecDeque<WebhookId>,
+    /// Slow webhooks that were refused one of the last slots; back into the ring when slots are free.
+    refused: Vec<WebhookId>,
+    /// When to look at a webhook again. May hold outdated entries; `WebhookLanes::timer` is the truth.
+    timers: BinaryHeap<Reverse<(Timestamp, WebhookId)>>,
+    flights: HashMap<DeliveryId, Flight>,
+    /// Attempts on the network: flights that are not `attempted`.
+    in_flight: usize,
+    held: Held,
+    outbox: VecDeque<Command>,
+    draining: bool,
+}
+
+impl Dispatcher {
+    #[must_use]
+    pub fn new(limits: Limits) -> Self {
+        Self {
+            limits,
+            webhooks: HashMap::new(),
+            ring: VecDeque::new(),
+            refused: Vec::new(),
+            timers: BinaryHeap::new(),
+            flights: HashMap::new(),
+            in_flight: 0,
+            held: Held {
+                rows: 0,
+                bytes: 0,
+                rows_max: limits.held_rows,
+                bytes_max: limits.held_bytes,
+                lane_rows_max: limits.lane_rows,
+            },
+            outbox: VecDeque::new(),
+            draining: false,
+        }
+    }
+
+    /// Takes in one signal. Its effects come out of [`Self::next_command`].
+    pub fn handle(&mut self, signal: Signal, now: Timestamp) {
+        match signal {
+            Signal::Webhook(settings) => self.set_webhook(*settings),
+            Signal::WebhookGone(id) => self.webhook_gone(id),
+            Signal::Waiting { lane, next } => self.lane_waits(lane, next),
+            Signal::Owed(owed) => self.admit(owed),
+            Signal::Paged { lane, rows, all } => self.paged(lane, rows, all),
+            Signal::PageFailed { lane } => {
+                if let Some(lanes) = self.webhooks.get_mut(&lane.webhook) {
+                    lanes.lane(lane.slot).page_failed();
+                    // Not at once: the store has just shown that it is in trouble.
+                    self.wake_later(lane.webhook, now + 1_000);
+                }
+            }
+            Signal::Attempted(finished) => self.attempted(*finished, now),
+            Signal::Returned(owed) => self.returned(*owed, now),
+            Signal::Settled { lane, id, again } => self.settled(lane, id, again),
+            Signal::Ended { lane, id } => self.settled(lane, id, None),
+            Signal::Drain => self.draining = true,
+        }
+    }
+
+    /// The next thing to do at `now`, until there is none.
+    pub fn next_command(&mut self, now: Timestamp) -> Option<Command> {
+        self.fire_timers(now);
+        loop {
+            if let Some(command) = self.outbox.pop_front() {
+                return Some(command);
+            }
+            if self.draining || !self.has_room() {
+                return None;
+            }
+            let id = self.ring.pop_front()?;
+            self.turn(id, now);
+        }
+    }
+
+    /// When to call again if no signal comes before.
+    #[must_use]
+    pub fn wake_at(&self) -> Option<Timestamp> {
+        self.timers.peek().map(|Reverse((at, _))| *at)
+    }
+
+    /// Attempts on the network.
+    #[must_use]
+    pub fn in_flight(&self) -> usize {
+        self.in_flight
+    }
+
+    /// Deliveries that were given out and are not settled.
+    #[must_use]
+    pub fn unsettled(&self) -> usize {
+        self.flights.len()
+    }
+
+    /// Rows and payload bytes in memory.
+    #[must_use]
+    pub fn held(&self) -> (usize, usize) {
+        (self.held.rows, self.held.bytes)
+    }
+
+    /// A webhook's health as it stands now.
+    #[must_use]
+    pub fn health(&self, id: WebhookId) -> Option<&Health> {
+        self.webhooks.get(&id).map(WebhookLanes::health)
+    }
+
+    fn has_room(&self) -> bool {
+        self.in_flight < self.limits.attempts_in_flight
+            && self.flights.len() < self.limits.unsettled
+    }
+
+    /// Whether a slow webhook may take a slot: the last quarter is for the others.
+    fn has_room_for_slow(&self) -> bool {
+        self.in_flight < self.limits.attempts_in_flight / 4 * 3
+    }
+
+    /// One webhook's turn: at most one attempt.
+    fn turn(&mut self, id: WebhookId, now: Timestamp) {
+        let slow_allowed = self.has_room_for_slow();
+        let Some(lanes) = self.webhooks.get_mut(&id) else { return };
+        lanes.in_ring = false;
+        lanes.request_pages(self.limits.page_rows, now, &mut self.outbox);
+        match lanes.take_turn(now, slow_allowed, &mut self.held) {
+            Turn::Attempt(owed) => {
+                let revision = lanes.revision();
+                self.flights.insert(owed.id, Flight { revision, attempted: false, recheck: false });
+                self.in_flight += 1;
+                self.outbox.push_back(Command::Attempt(owed));
+                self.ring_up(id);
+            }
+            Turn::Expired(owed) => {
+                let revision = lanes.revision();
+                self.flights.insert(owed.id, Flight { revision, attempted: true, recheck: false });
+                self.settle_expired(owed, now);
+                self.ring_up(id);
+            }
+            Turn::Wait(until) => self.wake_later(id, until),
+            Turn::Refused => self.refused.push(id),
+            Turn::Idle => {}
+        }
+    }
+
+    fn set_webhook(&mut self, settings: WebhookSettings) {
+        let id = settings.id;
+        match self.webhooks.get_mut(&id) {
+            Some(lanes) => lanes.change(settings),
+            None => {
+                self.webhooks.insert(id, WebhookLanes::new(settings));
+            }
+        }
+        self.ring_up(id);
+    }
+
+    fn webhook_gone(&mut self, id: WebhookId) {
+        if let Some(mut lanes) = self.webhooks.remove(&id) {
+            lanes.release_all(&mut self.held);
+        }
+    }
+
+    fn lane_waits(&mut self, lane: Lane, next: Timestamp) {
+        let Some(lanes) = self.webhooks.get_mut(&lane.webhook) else { return };
+        lanes.lane(lane.slot).waits_in_store(next);
+        self.ring_up(lane.webhook);
+    }
+
+    fn admit(&mut self, owed: Owed) {
+        if let Some(flight) = self.flights.get_mut(&owed.id) {
+            flight.recheck = true;
+            return;
+        }
+        let id = owed.lane.webhook;
+        // A webhook that is gone: the row ends in the store, by maintenance.
+        let Some(lanes) = self.webhooks.get_mut(&id) else { return };
+        lanes.lane(owed.lane.slot).admit(owed, &mut self.held);
+        self.ring_up(id);
+    }
+
+    fn paged(&mut self, lane: Lane, rows: Vec<Owed>, all: bool) {
+        let Some(lanes) = self.webhooks.get_mut(&lane.webhook) else { return };
+        let queue = lanes.lane(lane.slot);
+        let flights = &self.flights;
+        let fresh = rows.into_iter().filter(|row| !flights.contains_key(&row.id));
+        queue.page_arrived(fresh, all, &mut self.held);
+        self.ring_up(lane.webhook);
+    }
+
+    fn attempted(&mut self, finished: Finished, now: Timestamp) {
+        let Finished { owed, attempt, met } = finished;
+        let Some(flight) = self.flights.get_mut(&owed.id) else { return };
+        let started_with = flight.revision;
+        flight.attempted = true;
+        self.in_flight -= 1;
+        let id = owed.lane.webhook;
+        let Some(lanes) = self.webhooks.get_mut(&id) else {
+            return self.settle_gone(owed, attempt, met, now);
+        };
+        let (settlement, news) = lanes.judge(owed, attempt, met, started_with, now);
+        self.outbox.push_back(Command::Settle { settlement: Box::new(settlement), news });
+        self.ring_up(id);
+        if self.has_room_for_slow() {
+            for id in std::mem::take(&mut self.refused) {
+                self.ring_up(id);
+            }
+        }
+    }
+
+    /// The webhook went away while the attempt was under way: its outcome still counts.
+    fn settle_gone(&mut self, owed: Owed, attempt: Attempt, met: Met, now: Timestamp) {
+        let delivered = matches!(met, Met::Status { code: 200..=299, .. });
+        let (status, reason) = if delivered {
+            (Status::Success, Reason::Delivered)
+        } else {
+            (Status::Failed, Reason::Inactive)
+        };
+        let settlement = Settlement {
+            owed,
+            attempt: Some(attempt),
+            verdict: Verdict::End { status, reason },
+            settled_at: now,
+            health: None,
+            disable: None,
+            announcements: Vec::new(),
+        };
+        self.outbox
+            .push_back(Command::Settle { settlement: Box::new(settlement), news: Vec::new() });
+    }
+
+    fn settle_expired(&mut self, owed: Owed, now: Timestamp) {
+        let settlement = Settlement {
+            owed,
+            attempt: None,
+            verdict: Verdict::End { status: Status::Expired, reason: Reason::Expired },
+            settled_at: now,
+            health: None,
+            disable: None,
+            announcements: Vec::new(),
+        };
+        self.outbox
+            .push_back(Command::Settle { settlement: Box::new(settlement), news: Vec::new() });
+    }
+
+    fn returned(&mut self, mut owed: Owed, now: Timestamp) {
+        self.flights.remove(&owed.id);
+        self.in_flight -= 1;
+        if let Some(lanes) = self.webhooks.get_mut(&owed.lane.webhook) {
+            lanes.slot_free(owed.id);
+            lanes.landed(owed.lane.slot, owed.id);
+            owed.payload = Payload::Stored;
+            owed.not_before = now + RETURNED_RETRY_MS;
+            self.admit(owed);
+        }
+    }
+
+    fn settled(&mut self, lane: Lane, id: DeliveryId, again: Option<Owed>) {
+        let flight = self.flights.remove(&id);
+        let Some(lanes) = self.webhooks.get_mut(&lane.webhook) else { return };
+        match flight {
+            // Cancelled while its attempt is on the network: its settlement will find no row.
+            Some(flight) if !flight.attempted => {
+                self.flights.insert(id, flight);
+                return;
+            }
+            Some(flight) => {
+                lanes.landed(lane.slot, id);
+                if flight.recheck && again.is_none() {
+                    let queue = lanes.lane(lane.slot);
+                    queue.release(&mut self.held);
+                    queue.waits_in_store(Timestamp::default());
+                }
+            }
+            None => lanes.lane(lane.slot).remove(id, &mut self.held),
+        }
+        lanes.lane(lane.slot).settled_while_paging(id);
+        match again {
+            Some(owed) => self.admit(owed),
+            None => self.ring_up(lane.webhook),
+        }
+    }
+
+    fn ring_up(&mut self, id: WebhookId) {
+        if let Some(lanes) = self.webhooks.get_mut(&id)
+            && !lanes.in_ring
+            && lanes.has_anything()
+        {
+            lanes.in_ring = true;
+            self.ring.push_back(id);
+        }
+    }
+
+    fn wake_later(&mut self, id: WebhookId, at: Timestamp) {
+        let Some(lanes) = self.webhooks.get_mut(&id) else { return };
+        if lanes.timer.is_none_or(|timer| at < timer) {
+            lanes.timer = Some(at);
+            self.timers.push(Reverse((at, id)));
+        }
+    }
+
+    fn fire_timers(&mut self, now: Timestamp) {
+        while let Some(&Reverse((at, id))) = self.timers.peek() {
+            if at > now {
+                return;
+            }
+            self.timers.pop();
+            let Some(lanes) = self.webhooks.get_mut(&id) else { continue };
+            if lanes.timer == Some(at) {
+                lanes.timer = None;
+                self.ring_up(id);
+            }
+        }
+    }
+}

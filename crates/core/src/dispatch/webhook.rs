@@ -1,0 +1,321 @@
+//! A webhook's lanes and what they share: concurrency, rate, pause, breaker.
+
+use std::collections::{BTreeMap, VecDeque};
+use std::sync::Arc;
+
+use super::lane::{Head, LaneQueue};
+use super::pace::Pace;
+use super::{Command, DISABLED_FAILING, DISABLED_GONE, Held, News, WebhookSettings};
+use crate::delivery::{Lane, Owed, Status};
+use crate::health::{Health, HealthNews};
+use crate::id::{DeliveryId, WebhookId};
+use crate::limits::SLOW_ATTEMPT_MS;
+use crate::settlement::{Attempt, Settlement, Verdict};
+use crate::time::Timestamp;
+use crate::verdict::{self, Charge, Met, Rules};
+
+/// What a webhook does with its turn.
+#[derive(Debug)]
+pub(super) enum Turn {
+    Attempt(Owed),
+    /// Its time has passed: it ends without an attempt.
+    Expired(Owed),
+    Wait(Timestamp),
+    /// It is slow, and only slots for the others are left.
+    Refused,
+    /// Nothing until a signal comes.
+    Idle,
+}
+
+/// Attempts at once to a webhook that has not shown yet what it can bear. A hung receiver takes
+/// these and no more; each quick success allows one more, up to the webhook's concurrency.
+const WINDOW_START: u32 = 16;
+/// A wait of at least this makes it worth giving the lanes' memory back when memory is short.
+const LONG_WAIT_MS: i64 = 10_000;
+
+#[derive(Debug)]
+pub(super) struct WebhookLanes {
+    id: WebhookId,
+    revision: u32,
+    paused: bool,
+    ordered: bool,
+    concurrency: u32,
+    rules: Arc<Rules>,
+    health: Health,
+    pace: Pace,
+    /// Attempts at once that the receiver has shown it can bear.
+    window: u32,
+    /// Attempts on the network with their starts, oldest first; ended ones leave when they are first.
+    running: VecDeque<(DeliveryId, Timestamp, bool)>,
+    in_flight: u32,
+    /// Deliveries given out and not settled: their rows are still in the store.
+    given_out: usize,
+    lanes: BTreeMap<u8, LaneQueue>,
+    /// The slot after the one served last.
+    next_slot: u8,
+    pub(super) in_ring: bool,
+    pub(super) timer: Option<Timestamp>,
+}
+
+impl WebhookLanes {
+    pub(super) fn new(settings: WebhookSettings) -> Self {
+        let mut lanes = Self {
+            id: settings.id,
+            revision: settings.revision,
+            paused: settings.paused,
+            ordered: settings.ordered,
+            concurrency: settings.concurrency,
+            rules: settings.rules,
+            health: settings.health.unwrap_or_default(),
+            pace: Pace::default(),
+            window: WINDOW_START,
+            running: VecDeque::new(),
+            in_flight: 0,
+            given_out: 0,
+            lanes: BTreeMap::new(),
+            next_slot: 0,
+            in_ring: false,
+            timer: None,
+        };
+        lanes.pace.set(settings.rate_limit);
+        lanes
+    }
+
+    /// Takes on new settings; what was learnt about the receiver stays.
+    pub(super) fn change(&mut self, settings: WebhookSettings) {
+        self.revision = settings.revision;
+        self.paused = settings.paused;
+        self.ordered = settings.ordered;
+        self.concurrency = settings.concurrency;
+        self.rules = settings.rules;
+        self.pace.set(settings.rate_limit);
+        if let Some(health) = settings.health {
+            self.health = health;
+        }
+    }
+
+    pub(super) fn health(&self) -> &Health {
+        &self.health
+    }
+
+    pub(super) fn revision(&self) -> u32 {
+        self.revision
+    }
+
+    pub(super) fn lane(&mut self, slot: u8) -> &mut LaneQueue {
+        self.lanes.entry(slot).or_default()
+    }
+
+    pub(super) fn has_anything(&self) -> bool {
+        self.lanes.values().any(|lane| !lane.is_empty())
+    }
+
+    pub(super) fn release_all(&mut self, held: &mut Held) {
+        self.lanes.values_mut().for_each(|lane| lane.release(held));
+    }
+
+    /// Asks for the pages that its lanes need.
+    pub(super) fn request_pages(
+        &mut self,
+        page_rows: usize,
+        now: Timestamp,
+        outbox: &mut VecDeque<Command>,
+    ) {
+        if self.paused || self.health.held_until(now).is_some() {
+            return;
+        }
+        for (&slot, lane) in &mut self.lanes {
+            if let Some(limit) = lane.wanted_page(page_rows, self.given_out, now) {
+                let lane = Lane { webhook: self.id, slot };
+                outbox.push_back(Command::Page { lane, limit });
+            }
+        }
+    }
+
+    pub(super) fn take_turn(
+        &mut self,
+        now: Timestamp,
+        slow_allowed: bool,
+        held: &mut Held,
+    ) -> Turn {
+        if self.paused {
+            self.give_memory_back(held);
+            return Turn::Idle;
+        }
+        if let Some(until) = self.health.held_until(now) {
+            if until.since(now) >= LONG_WAIT_MS {
+                self.give_memory_back(held);
+            }
+            return Turn::Wait(until);
+        }
+        let most = if self.health.is_probing() { 1 } else { self.concurrency.min(self.window) };
+        if self.in_flight >= most {
+            return Turn::Idle;
+        }
+        if let Some(until) = self.pace.held_until(now) {
+            return Turn::Wait(until);
+        }
+        if !slow_allowed && self.is_slow(now) {
+            return Turn::Refused;
+        }
+        let slot = match self.pick_slot(now) {
+            Ok(slot) => slot,
+            Err(None) => return Turn::Idle,
+            Err(Some(until)) => return Turn::Wait(until),
+        };
+        self.start(slot, now, held)
+    }
+
+    /// Gives out the first row of a lane.
+    fn start(&mut self, slot: u8, now: Timestamp, held: &mut Held) -> Turn {
+        let ordered = self.ordered;
+        let lane = self.lane(slot);
+        let owed = lane.pop(held).expect("the slot was picked for its first row");
+        if ordered {
+            let since = lane.head.filter(|head| head.id == owed.id).map_or(now, |head| head.since);
+            lane.head = Some(Head { id: owed.id, since, busy: true });
+        }
+        self.next_slot = slot.wrapping_add(1);
+        self.given_out += 1;
+        if owed.expires_at.is_some_and(|expires_at| expires_at <= now) {
+            return Turn::Expired(owed);
+        }
+        self.pace.spend(now);
+        self.in_flight += 1;
+        self.running.push_back((owed.id, now, true));
+        Turn::Attempt(owed)
+    }
+
+    /// The lane whose first row is due, going round; otherwise when one will be.
+    fn pick_slot(&self, now: Timestamp) -> Result<u8, Option<Timestamp>> {
+        let mut soonest: Option<Timestamp> = None;
+        let (before, after) =
+            (self.lanes.range(..self.next_slot), self.lanes.range(self.next_slot..));
+        for (&slot, lane) in after.chain(before) {
+            if self.ordered && lane.head.is_some_and(|head| head.busy) {
+                continue;
+            }
+            let due = match lane.front() {
+                Some(owed) if owed.not_before <= now => return Ok(slot),
+                Some(owed) => Some(owed.not_before.min(owed.expires_at.unwrap_or(Timestamp::MAX))),
+                None => lane.store_due(),
+            };
+            soonest = match (soonest, due) {
+                (Some(a), Some(b)) => Some(a.min(b)),
+                (a, b) => a.or(b),
+            };
+        }
+        Err(soonest)
+    }
+
+    /// Whether an attempt of it has been on the network for long.
+    fn is_slow(&mut self, now: Timestamp) -> bool {
+        while self.running.front().is_some_and(|(_, _, running)| !running) {
+            self.running.pop_front();
+        }
+        self.running.front().is_some_and(|(_, since, _)| now.since(*since) > SLOW_ATTEMPT_MS)
+    }
+
+    fn give_memory_back(&mut self, held: &mut Held) {
+        if held.rows > held.rows_max / 2 {
+            self.release_all(held);
+        }
+    }
+
+    /// Decides what an outcome means, for the delivery and for the webhook.
+    pub(super) fn judge(
+        &mut self,
+        owed: Owed,
+        attempt: Attempt,
+        met: Met,
+        started_with: u32,
+        now: Timestamp,
+    ) -> (Settlement, Vec<News>) {
+        self.slot_free(owed.id);
+        let head_since = self.head_since(&owed);
+        let judged = verdict::judge(&owed, &self.rules, met, now, head_since);
+        self.adapt_window(&judged, attempt.duration_ms);
+        let mut news = Vec::new();
+        let mut disable = None;
+        let mut health = None;
+        // An outcome says nothing about settings that it did not meet.
+        if started_with == self.revision {
+            let (health_news, changed) = self.note_health(&judged, now);
+            news.extend(health_news.map(News::Health));
+            health = changed.then(|| self.health.clone());
+            disable = if judged.gone {
+                Some(DISABLED_GONE)
+            } else {
+                (health_news == Some(HealthNews::GiveUp)).then_some(DISABLED_FAILING)
+            };
+            // Nothing more while the switch-off is being written.
+            self.paused |= disable.is_some();
+            news.extend(disable.map(News::Disabled));
+        }
+        if let Verdict::End { status: Status::Failed, reason } = judged.verdict {
+            news.push(News::Exhausted(reason));
+        }
+        let settlement = Settlement {
+            owed,
+            attempt: Some(attempt),
+            verdict: judged.verdict,
+            settled_at: now,
+            health,
+            disable,
+            announcements: Vec::new(),
+        };
+        (settlement, news)
+    }
+
+    fn note_health(
+        &mut self,
+        judged: &verdict::Judged,
+        now: Timestamp,
+    ) -> (Option<HealthNews>, bool) {
+        if let Some(until) = judged.pause_until {
+            self.health.on_pause(until);
+        }
+        match judged.charge {
+            Charge::Success => self.health.on_success(now),
+            Charge::Failure => (self.health.on_failure(now), true),
+            Charge::None => (None, judged.pause_until.is_some()),
+        }
+    }
+
+    /// One more at once after a quick success; half as many when it cannot keep up.
+    fn adapt_window(&mut self, judged: &verdict::Judged, duration_ms: u32) {
+        if judged.overloaded {
+            self.window = (self.window / 2).max(1);
+        } else if judged.charge == Charge::Success && i64::from(duration_ms) <= SLOW_ATTEMPT_MS {
+            self.window = (self.window + 1).min(self.concurrency.max(WINDOW_START));
+        }
+    }
+
+    fn head_since(&mut self, owed: &Owed) -> Option<Timestamp> {
+        if !self.ordered {
+            return None;
+        }
+        self.lane(owed.lane.slot).head.filter(|head| head.id == owed.id).map(|head| head.since)
+    }
+
+    /// An attempt left the network.
+    pub(super) fn slot_free(&mut self, id: DeliveryId) {
+        self.in_flight = self.in_flight.saturating_sub(1);
+        if let Some(entry) = self.running.iter_mut().find(|entry| entry.0 == id) {
+            entry.2 = false;
+        }
+        while self.running.front().is_some_and(|(_, _, running)| !running) {
+            self.running.pop_front();
+        }
+    }
+
+    /// A delivery that was given out is settled, or came back untried.
+    pub(super) fn landed(&mut self, slot: u8, id: DeliveryId) {
+        self.given_out = self.given_out.saturating_sub(1);
+        if let Some(head) = &mut self.lane(slot).head
+            && head.id == id
+        {
+            head.busy = false;
+        }
+    }
+}
