@@ -8,12 +8,8 @@ use std::fmt::Write as _;
 
 use serde::{Deserialize, Serialize};
 
+use crate::limits::{RESPONSE_BODY_CHARS_MAX, RESPONSE_HEADERS_BYTES_MAX};
 use crate::retry_after::RetryAfter;
-
-/// Characters of an answer's body that are kept.
-pub const BODY_CHARS_KEPT: usize = 1_000;
-/// Bytes of an answer's headers that are kept, names and values together.
-pub const HEADER_BYTES_KEPT: usize = 4_096;
 
 /// What one attempt met.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -29,9 +25,9 @@ pub enum Outcome {
 pub struct Answer {
     /// The status code, 200 to 999.
     pub status: u16,
-    /// The headers, at most [`HEADER_BYTES_KEPT`] of them.
+    /// The headers, at most [`RESPONSE_HEADERS_BYTES_MAX`] of them.
     pub headers: Headers,
-    /// The first [`BODY_CHARS_KEPT`] characters; bytes that are not UTF-8 are shown as U+FFFD.
+    /// The first [`RESPONSE_BODY_CHARS_MAX`] characters; bytes that are not UTF-8 are shown as U+FFFD.
     pub body: String,
     /// Whether the body had more than is kept here, or broke off.
     pub truncated: bool,
@@ -148,10 +144,10 @@ impl FailureKind {
 pub struct Headers(String);
 
 impl Headers {
-    /// Adds a header, unless that would exceed [`HEADER_BYTES_KEPT`]. Bytes beyond ASCII are taken as
+    /// Adds a header, unless that would exceed [`RESPONSE_HEADERS_BYTES_MAX`]. Bytes beyond ASCII are taken as
     /// Latin-1, so that nothing is lost; line ends, which no parser lets through, become spaces.
     pub fn push(&mut self, name: &str, value: &[u8]) {
-        if self.0.len() + name.len() + value.len() + 3 > HEADER_BYTES_KEPT {
+        if self.0.len() + name.len() + value.len() + 3 > RESPONSE_HEADERS_BYTES_MAX {
             return;
         }
         if self.0.capacity() == 0 {
@@ -211,12 +207,12 @@ impl<N: AsRef<str>, V: AsRef<[u8]>> FromIterator<(N, V)> for Headers {
     }
 }
 
-/// The first [`BODY_CHARS_KEPT`] characters of a body, and whether there was more.
+/// The first [`RESPONSE_BODY_CHARS_MAX`] characters of a body, and whether there was more.
 ///
 /// `body` may end in the middle of a character when it was itself cut; that is shown as U+FFFD.
 pub fn keep_body(body: &[u8]) -> (String, bool) {
     let mut kept = String::new();
-    let mut room = BODY_CHARS_KEPT;
+    let mut room = RESPONSE_BODY_CHARS_MAX;
     for chunk in body.utf8_chunks() {
         let valid = chunk.valid();
         // The byte index after as many characters as there is room for.
@@ -331,7 +327,7 @@ mod tests {
     #[test]
     fn a_body_is_kept_by_characters() {
         assert_eq!(keep_body(b""), (String::new(), false));
-        let exact = "é".repeat(BODY_CHARS_KEPT);
+        let exact = "é".repeat(RESPONSE_BODY_CHARS_MAX);
         assert_eq!(keep_body(exact.as_bytes()), (exact.clone(), false));
         assert_eq!(keep_body(format!("{exact}x").as_bytes()), (exact.clone(), true));
         // Invalid at the very end of the room: it does not fit any more.
@@ -347,7 +343,7 @@ mod tests {
         headers.push("x-odd", &[0x80, b'a', 0xff]);
         headers.push("empty", b"");
         headers.push("broken", b"a\r\nhost: b");
-        headers.push("huge", &[b'x'; HEADER_BYTES_KEPT]);
+        headers.push("huge", &[b'x'; RESPONSE_HEADERS_BYTES_MAX]);
         let pairs: Vec<_> = headers.iter().collect();
         assert_eq!(pairs, [("x-odd", "\u{80}a\u{ff}"), ("empty", ""), ("broken", "a  host: b")]);
         assert_eq!(headers.get("empty"), Some(""));

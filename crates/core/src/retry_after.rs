@@ -4,8 +4,7 @@ use std::time::UNIX_EPOCH;
 
 use serde::{Deserialize, Serialize};
 
-/// No receiver puts us off for longer than this, in milliseconds.
-pub const RETRY_AFTER_MS_MAX: i64 = 24 * 60 * 60 * 1_000;
+use crate::limits::RETRY_AFTER_MS_MAX;
 
 /// What the header said, in either of the two forms that RFC 9110 allows (10.2.3).
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]

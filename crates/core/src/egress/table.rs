@@ -21,15 +21,8 @@ pub struct Range {
     pub reference: &'static str,
 }
 
-const fn v4(
-    a: u8,
-    b: u8,
-    c: u8,
-    d: u8,
-    prefix: u8,
-    name: &'static str,
-    rfc: &'static str,
-) -> Range {
+const fn v4(ip: [u8; 4], prefix: u8, name: &'static str, rfc: &'static str) -> Range {
+    let [a, b, c, d] = ip;
     let net = IpNet::V4(Ipv4Net::new_assert(Ipv4Addr::new(a, b, c, d), prefix));
     Range { net, name, reference: rfc }
 }
@@ -41,30 +34,30 @@ const fn v6(high: u64, low: u64, prefix: u8, name: &'static str, rfc: &'static s
 }
 
 static V4: [Range; 19] = [
-    v4(0, 0, 0, 0, 8, "this network", "RFC 791"),
-    v4(10, 0, 0, 0, 8, "private use", "RFC 1918"),
+    v4([0, 0, 0, 0], 8, "this network", "RFC 791"),
+    v4([10, 0, 0, 0], 8, "private use", "RFC 1918"),
     // Holds 100.100.100.200, the metadata service of Alibaba Cloud.
-    v4(100, 64, 0, 0, 10, "shared address space", "RFC 6598"),
-    v4(127, 0, 0, 0, 8, "loopback", "RFC 1122"),
+    v4([100, 64, 0, 0], 10, "shared address space", "RFC 6598"),
+    v4([127, 0, 0, 0], 8, "loopback", "RFC 1122"),
     // Holds 169.254.169.254, the metadata service of most clouds, and its neighbours.
-    v4(169, 254, 0, 0, 16, "link local", "RFC 3927"),
-    v4(172, 16, 0, 0, 12, "private use", "RFC 1918"),
+    v4([169, 254, 0, 0], 16, "link local", "RFC 3927"),
+    v4([172, 16, 0, 0], 12, "private use", "RFC 1918"),
     // Holds 192.0.0.192, the metadata service of Oracle Cloud, and DS-Lite.
-    v4(192, 0, 0, 0, 24, "IETF protocol assignments", "RFC 6890"),
-    v4(192, 0, 2, 0, 24, "documentation", "RFC 5737"),
-    v4(192, 31, 196, 0, 24, "AS112", "RFC 7535"),
-    v4(192, 52, 193, 0, 24, "automatic multicast tunnelling", "RFC 7450"),
-    v4(192, 88, 99, 0, 24, "6to4 relay", "RFC 7526"),
-    v4(192, 168, 0, 0, 16, "private use", "RFC 1918"),
-    v4(192, 175, 48, 0, 24, "AS112", "RFC 7534"),
-    v4(198, 18, 0, 0, 15, "benchmarking", "RFC 2544"),
-    v4(198, 51, 100, 0, 24, "documentation", "RFC 5737"),
-    v4(203, 0, 113, 0, 24, "documentation", "RFC 5737"),
-    v4(224, 0, 0, 0, 4, "multicast", "RFC 5771"),
+    v4([192, 0, 0, 0], 24, "IETF protocol assignments", "RFC 6890"),
+    v4([192, 0, 2, 0], 24, "documentation", "RFC 5737"),
+    v4([192, 31, 196, 0], 24, "AS112", "RFC 7535"),
+    v4([192, 52, 193, 0], 24, "automatic multicast tunnelling", "RFC 7450"),
+    v4([192, 88, 99, 0], 24, "6to4 relay", "RFC 7526"),
+    v4([192, 168, 0, 0], 16, "private use", "RFC 1918"),
+    v4([192, 175, 48, 0], 24, "AS112", "RFC 7534"),
+    v4([198, 18, 0, 0], 15, "benchmarking", "RFC 2544"),
+    v4([198, 51, 100, 0], 24, "documentation", "RFC 5737"),
+    v4([203, 0, 113, 0], 24, "documentation", "RFC 5737"),
+    v4([224, 0, 0, 0], 4, "multicast", "RFC 5771"),
     // With 255.255.255.255.
-    v4(240, 0, 0, 0, 4, "reserved and broadcast", "RFC 1112"),
+    v4([240, 0, 0, 0], 4, "reserved and broadcast", "RFC 1112"),
     // Looks public, and no registry lists it.
-    v4(168, 63, 129, 16, 32, "platform service of Azure", "Azure documentation"),
+    v4([168, 63, 129, 16], 32, "platform service of Azure", "Azure documentation"),
 ];
 
 /// Ranges inside 2000::/3.

@@ -262,7 +262,7 @@ fn is_internal(name: &str) -> bool {
     let suffix = |suffix: &&str| {
         name.strip_suffix(*suffix).is_some_and(|rest| rest.is_empty() || rest.ends_with('.'))
     };
-    !is_localhost(name) && (!name.contains('.') || INTERNAL_NAMES.iter().any(|name| suffix(&name)))
+    !is_localhost(name) && (!name.contains('.') || INTERNAL_NAMES.iter().any(suffix))
 }
 
 fn too_long() -> UrlError {

@@ -1,0 +1,73 @@
+//! What is kept of an answer while it is being read.
+
+use http::header;
+use http::response::Parts;
+use tidings_core::limits::RESPONSE_BODY_CHARS_MAX;
+use tidings_core::outcome::{Answer, Failure, keep_body};
+use tidings_core::retry_after::RetryAfter;
+
+use super::failure::{self, Stage};
+
+/// Bytes of a body that are read; then the connection is closed.
+pub(super) const BODY_BYTES_READ: usize = 64 << 10;
+/// Bytes of a body that can hold the characters that are kept, and one more to know that there are more.
+const BODY_BYTES_KEPT: usize = 4 * (RESPONSE_BODY_CHARS_MAX + 1);
+
+/// An attempt's memory, outside its future, so that it is there when the deadline drops that.
+#[derive(Debug, Default)]
+pub(super) struct Reading {
+    pub(super) stage: Stage,
+    answer: Option<Answer>,
+    /// The first [`BODY_BYTES_KEPT`] bytes.
+    body: Vec<u8>,
+    read: usize,
+    complete: bool,
+}
+
+impl Reading {
+    /// Takes the head: from here on there is an answer.
+    pub(super) fn head(&mut self, head: &Parts) -> Result<(), Failure> {
+        if head.status == http::StatusCode::SWITCHING_PROTOCOLS {
+            return Err(failure::switched());
+        }
+        let mut answer = Answer { status: head.status.as_u16(), ..Answer::default() };
+        let (mut chunked, mut sized) = (false, false);
+        for (name, value) in &head.headers {
+            answer.headers.push(name.as_str(), value.as_bytes());
+            if *name == header::RETRY_AFTER && answer.retry_after.is_none() {
+                answer.retry_after = RetryAfter::parse(value.as_bytes());
+            } else if *name == header::TRANSFER_ENCODING {
+                chunked = true;
+            } else if *name == header::CONTENT_LENGTH {
+                sized = true;
+            }
+        }
+        if chunked && sized {
+            return Err(failure::malformed()); // Two ends of one message: the tool of smuggling.
+        }
+        self.answer = Some(answer);
+        Ok(())
+    }
+
+    /// Takes a piece of the body; `false` when enough has been read.
+    pub(super) fn data(&mut self, data: &[u8]) -> bool {
+        let room = BODY_BYTES_KEPT.saturating_sub(self.body.len());
+        self.body.extend_from_slice(&data[..data.len().min(room)]);
+        self.read += data.len();
+        self.read <= BODY_BYTES_READ
+    }
+
+    /// The body has ended as announced.
+    pub(super) fn ended(&mut self) {
+        self.complete = true;
+    }
+
+    /// The answer, or how far the attempt had come without one.
+    pub(super) fn into_answer(self) -> Result<Answer, Stage> {
+        let mut answer = self.answer.ok_or(self.stage)?;
+        let (body, cut) = keep_body(&self.body);
+        answer.body = body;
+        answer.truncated = cut || !self.complete;
+        Ok(answer)
+    }
+}

@@ -1,0 +1,254 @@
+//! One HTTP attempt: resolve, guard, connect, write, read a bounded answer, all inside one deadline.
+//!
+//! It knows nothing of tenants, lanes or retries. Three decisions carry it:
+//!
+//! - The [`guard`] judges every socket address that is about to be dialled, and only what it let
+//!   through is dialled. Nothing is followed: no redirect, no proxy, no protocol switch.
+//! - A [`connection`] has no task of its own: the attempt that uses it drives it. So a deadline that
+//!   drops the attempt closes the socket, nothing can leak, and an answer costs no hop between threads.
+//! - Success is decided on the status line. What becomes of the body after it changes only what is kept.
+
+mod answer;
+mod connection;
+mod dial;
+mod failure;
+mod guard;
+mod pool;
+mod resolve;
+mod stream;
+mod tls;
+
+use std::fmt;
+use std::sync::Arc;
+use std::time::Duration;
+
+use bytes::Bytes;
+use http::header::{self, HeaderMap, HeaderName, HeaderValue};
+use http::uri::PathAndQuery;
+use http_body_util::Full;
+use hyper::body::Body as _;
+use tidings_core::egress::{EgressPolicy, Target};
+use tidings_core::outcome::{Failure, FailureKind, Outcome};
+use tokio::time::Instant;
+
+use self::answer::Reading;
+use self::connection::Connection;
+use self::dial::Dialler;
+use self::failure::Stage;
+use self::guard::Guard;
+use self::pool::Pool;
+pub use self::resolve::{Resolve, ResolveError, Resolving, SystemResolver};
+pub use self::tls::CaError;
+
+/// One request to one target.
+#[derive(Debug, Clone)]
+pub struct Request {
+    /// Where to.
+    pub target: Arc<Target>,
+    /// How.
+    pub method: http::Method,
+    /// All headers but `Host` and the framing, which are ours; of two with one name the later counts.
+    pub headers: Vec<(HeaderName, HeaderValue)>,
+    /// The bytes that were signed.
+    pub body: Bytes,
+    /// From the name's resolution to the last byte of the answer.
+    pub timeout: Duration,
+}
+
+/// What came of a request.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Sent {
+    /// What the attempt met.
+    pub outcome: Outcome,
+    /// How long it took, milliseconds.
+    pub duration_ms: u32,
+}
+
+/// How a [`Sender`] is made.
+pub struct SenderConfig {
+    /// Where requests may go.
+    pub egress: Arc<EgressPolicy>,
+    /// How names become addresses.
+    pub resolver: Arc<dyn Resolve>,
+    /// Certificates, in PEM, that are trusted beside the public ones.
+    pub extra_ca_pem: Option<Vec<u8>>,
+    /// Idle connections kept for one destination.
+    pub idle_per_destination: usize,
+    /// Idle connections kept in all; each is a file descriptor and some 20 KiB.
+    pub idle_total: usize,
+}
+
+impl SenderConfig {
+    /// The defaults, with the resolver of this system.
+    pub fn new(egress: Arc<EgressPolicy>) -> Self {
+        Self {
+            egress,
+            resolver: Arc::new(SystemResolver::new()),
+            extra_ca_pem: None,
+            idle_per_destination: 64,
+            idle_total: 1_024,
+        }
+    }
+}
+
+/// Sends requests. Cheap to clone; clones share connections.
+#[derive(Clone)]
+pub struct Sender {
+    inner: Arc<Inner>,
+}
+
+struct Inner {
+    dialler: Dialler,
+    pool: Arc<Pool>,
+}
+
+impl Sender {
+    /// A sender under this policy; fails only when the extra certificates cannot be read.
+    pub fn new(config: SenderConfig) -> Result<Self, CaError> {
+        let guard = Guard::new(config.egress, config.resolver);
+        let dialler = Dialler::new(guard, tls::client_config(config.extra_ca_pem.as_deref())?);
+        let pool = Arc::new(Pool::new(config.idle_per_destination, config.idle_total));
+        Ok(Self { inner: Arc::new(Inner { dialler, pool }) })
+    }
+
+    /// Sends a request once and waits for its outcome, never longer than its timeout.
+    ///
+    /// Dropping the future abandons the attempt and closes its connection.
+    pub async fn send(&self, request: Request) -> Sent {
+        let started = Instant::now();
+        let mut reading = Reading::default();
+        let attempt = self.attempt(&request, &mut reading, started);
+        // The one timer of an attempt on a kept connection.
+        let result = tokio::time::timeout_at(started + request.timeout, attempt).await;
+        let outcome = match result {
+            Ok(Err(failure)) => Outcome::Failed(failure),
+            // Out of time after the status line: the receiver has answered.
+            Ok(Ok(())) | Err(_) => match reading.into_answer() {
+                Ok(answer) => Outcome::Answered(answer),
+                Err(stage) => Outcome::Failed(failure::out_of_time(stage)),
+            },
+        };
+        let duration_ms = u32::try_from(started.elapsed().as_millis()).unwrap_or(u32::MAX);
+        Sent { outcome, duration_ms }
+    }
+
+    /// Runs the attempt, leaving in `reading` what has been read whenever it is dropped.
+    async fn attempt(
+        &self,
+        request: &Request,
+        reading: &mut Reading,
+        started: Instant,
+    ) -> Result<(), Failure> {
+        let target = &*request.target;
+        let mut message = message_of(request)?;
+        let mut stale = None;
+        if let Some(mut connection) = self.inner.pool.take(&target.origin, started) {
+            reading.stage = Stage::Waiting;
+            match connection.head(message).await {
+                Ok(response) => {
+                    return self.read(connection, response, request, reading).await;
+                }
+                // The receiver closed it while we wrote: once, at once, on a connection of our own.
+                Err(error) if connection.heard_nothing() => stale = Some(error),
+                Err(error) => return Err(failure::of_hyper(&error)),
+            }
+            message = message_of(request)?;
+        }
+        drop(stale);
+        // On the heap: the future of a handshake is large, and most attempts need none.
+        let mut connection = Box::pin(self.inner.dialler.dial(target, &mut reading.stage)).await?;
+        reading.stage = Stage::Waiting;
+        let response = connection.head(message).await.map_err(|error| failure::of_hyper(&error))?;
+        self.read(connection, response, request, reading).await
+    }
+
+    /// Reads what is kept of an answer, and keeps the connection if the answer has ended cleanly.
+    async fn read(
+        &self,
+        mut connection: Box<Connection>,
+        response: http::Response<hyper::body::Incoming>,
+        request: &Request,
+        reading: &mut Reading,
+    ) -> Result<(), Failure> {
+        let (head, mut body) = response.into_parts();
+        reading.head(&head)?;
+        while !body.is_end_stream() {
+            match connection.frame(&mut body).await {
+                None => break,
+                Some(Ok(frame)) => {
+                    if let Some(data) = frame.data_ref()
+                        && !reading.data(data)
+                    {
+                        return Ok(()); // Beyond what is read: dropping the connection closes it.
+                    }
+                }
+                Some(Err(_)) => return Ok(()), // It broke off; the status stands.
+            }
+        }
+        reading.ended();
+        self.inner.pool.put(&request.target.origin, connection);
+        Ok(())
+    }
+}
+
+/// Headers that frame the message or belong to the connection; whoever sets them decides where a request
+/// ends, so nobody but us does. Without `Accept-Encoding` answers come as they are.
+fn is_ours(name: &HeaderName) -> bool {
+    [
+        header::HOST,
+        header::CONTENT_LENGTH,
+        header::TRANSFER_ENCODING,
+        header::CONNECTION,
+        header::ACCEPT_ENCODING,
+        header::EXPECT,
+        header::UPGRADE,
+        header::TE,
+        header::TRAILER,
+    ]
+    .contains(name)
+}
+
+fn message_of(request: &Request) -> Result<http::Request<Full<Bytes>>, Failure> {
+    let unsendable = |_| Failure {
+        kind: FailureKind::Unrepresentable,
+        detail: "the URL cannot be written as a request".into(),
+    };
+    let target = &*request.target;
+    let mut headers = HeaderMap::with_capacity(request.headers.len() + 2);
+    // First, as some receivers expect.
+    let host = HeaderValue::from_str(&target.authority).map_err(|_| ()).map_err(unsendable)?;
+    headers.insert(header::HOST, host);
+    for (name, value) in &request.headers {
+        if !is_ours(name) {
+            headers.insert(name.clone(), value.clone());
+        }
+    }
+    let path = PathAndQuery::try_from(target.path_and_query.as_str())
+        .map_err(|_| ())
+        .map_err(unsendable)?;
+    let mut message = http::Request::new(Full::new(request.body.clone()));
+    *message.method_mut() = request.method.clone();
+    *message.uri_mut() = path.into();
+    *message.headers_mut() = headers;
+    Ok(message)
+}
+
+impl fmt::Debug for Sender {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Sender").field("idle", &self.inner.pool.idle()).finish()
+    }
+}
+
+impl fmt::Debug for SenderConfig {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("SenderConfig")
+            .field("egress", &self.egress)
+            .field("extra_ca_pem", &self.extra_ca_pem.is_some())
+            .field("idle_per_destination", &self.idle_per_destination)
+            .field("idle_total", &self.idle_total)
+            .finish_non_exhaustive()
+    }
+}
+
+#[cfg(test)]
+mod tests;
