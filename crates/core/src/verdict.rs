@@ -3,6 +3,8 @@
 //! The table is `docs/outcomes.md`. What a profile narrows (its final statuses) comes in with the
 //! [`Rules`]; whether the receiver is to blame decides if the webhook's health hears of it.
 
+use tidings_wire::profile::StatusSet;
+
 use crate::delivery::{Owed, Status};
 use crate::limits::ORDER_HOLD_MS;
 use crate::outcome::{FailureKind, Outcome};
@@ -16,7 +18,7 @@ use crate::time::{SECOND_MS, Timestamp};
 pub struct Rules {
     pub policy: RetryPolicy,
     /// Statuses that end a delivery at once. 410 does everywhere.
-    pub final_statuses: Vec<u16>,
+    pub final_statuses: StatusSet,
 }
 
 /// As much of an outcome as a verdict needs.
@@ -96,7 +98,7 @@ pub fn judge(
                 judged.pause_until = Some(until);
                 not_before = not_before.max(until);
             }
-            if judged.gone || rules.final_statuses.contains(&code) {
+            if judged.gone || rules.final_statuses.contains(code) {
                 judged.verdict = Verdict::End { status: Status::Failed, reason: Reason::Refused };
                 return judged;
             }
@@ -196,7 +198,8 @@ mod tests {
             jitter: false,
             schedule_ms: vec![],
         };
-        Rules { policy, final_statuses: vec![410, 413] }
+        let standard = tidings_wire::profile::Profile::builtin("standard").expect("built in");
+        Rules { policy, final_statuses: standard.final_statuses.clone() }
     }
 
     fn status(code: u16) -> Met {

@@ -19,6 +19,9 @@ pub struct Webhook {
     /// its body; an attempt names the one whose URL and headers it used.
     #[serde(skip)]
     pub revision: u32,
+    /// The revision at which profile, body or name changed last: deliveries planned since then are
+    /// shaped as the webhook stands now.
+    pub shape_revision: u32,
     pub name: Option<String>,
     pub url: String,
     pub events: Vec<Pattern>,
@@ -124,6 +127,7 @@ impl Webhook {
             id: no_webhook(),
             tenant: no_tenant(),
             revision: 1,
+            shape_revision: 1,
             name: None,
             url: "https://example.com/hook".into(),
             events: vec![Pattern::Any],
