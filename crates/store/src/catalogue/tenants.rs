@@ -1,0 +1,73 @@
+//! Tenants: the owners of everything else.
+
+use tidings_core::id::TenantId;
+use tidings_core::time::Timestamp;
+
+use crate::change::Statement;
+use crate::error::ReadError;
+use crate::store::Store;
+
+/// The tenant `default`, which exists from the first start.
+pub const DEFAULT: TenantId = TenantId::from_i64(1);
+
+/// A tenant as the catalogue keeps it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct TenantRecord {
+    pub id: TenantId,
+    pub name: String,
+    /// Days that history is kept; `None`: the default.
+    pub retention_days: Option<u32>,
+    pub created_at: Timestamp,
+}
+
+const INSERT: &str =
+    "INSERT INTO tenants (id, name, retention_days, created_at) VALUES ($1, $2, $3, $4)";
+const UPDATE: &str = "UPDATE tenants SET name = $1, retention_days = $2 WHERE id = $3";
+const DELETE: &str = "DELETE FROM tenants WHERE id = $1";
+const ALL: &str = "SELECT id, name, retention_days, created_at FROM tenants ORDER BY id";
+
+#[cfg(any(test, feature = "conformance"))]
+pub(crate) const SQL: &[&str] = &[INSERT, UPDATE, DELETE, ALL];
+
+/// A new tenant; a name that exists is a conflict.
+#[must_use]
+pub fn insert(tenant: &TenantRecord) -> Vec<Statement> {
+    let args = vec![
+        tenant.id.into(),
+        tenant.name.as_str().into(),
+        tenant.retention_days.into(),
+        tenant.created_at.into(),
+    ];
+    vec![Statement::expecting(1, INSERT, args)]
+}
+
+/// Another name or retention.
+#[must_use]
+pub fn update(tenant: &TenantRecord) -> Vec<Statement> {
+    let args = vec![tenant.name.as_str().into(), tenant.retention_days.into(), tenant.id.into()];
+    vec![Statement::expecting(1, UPDATE, args)]
+}
+
+/// Takes the tenant away; its webhooks and keys are deleted by statements of their own.
+#[must_use]
+pub fn delete(id: TenantId) -> Vec<Statement> {
+    vec![Statement::expecting(1, DELETE, vec![id.into()])]
+}
+
+impl Store {
+    /// Every tenant.
+    pub async fn tenants(&self) -> Result<Vec<TenantRecord>, ReadError> {
+        let rows = self.rows(ALL, Vec::new()).await?;
+        rows.into_iter()
+            .map(|row| {
+                let mut f = row.fields();
+                Ok(TenantRecord {
+                    id: f.take()?,
+                    name: f.take()?,
+                    retention_days: f.take()?,
+                    created_at: f.take()?,
+                })
+            })
+            .collect()
+    }
+}

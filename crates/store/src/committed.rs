@@ -1,0 +1,28 @@
+//! What the committer tells: the queue as it changed, in commit order.
+
+use tidings_core::delivery::{Lane, Owed};
+use tidings_core::id::{DeliveryId, WebhookId};
+use tidings_core::time::Timestamp;
+
+/// One thing that was committed. Admission by the dispatcher is idempotent, so a delivery may be told
+/// more than once.
+#[derive(Debug, Clone)]
+pub enum Committed {
+    /// A delivery became owed (published, or sent again by hand).
+    Owed(Owed),
+    /// A settlement was written; `again` is the row when it is still owed.
+    Settled { lane: Lane, id: DeliveryId, again: Option<Owed> },
+    /// A delivery ended without a settlement: cancelled, or its webhook is gone.
+    Ended { lane: Lane, id: DeliveryId },
+    /// A settlement switched off this webhook.
+    Disabled { webhook: WebhookId, revision: u32, reason: &'static str },
+}
+
+/// What waits in one lane.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct LaneSummary {
+    pub lane: Lane,
+    pub rows: u64,
+    /// The least `ready_at`.
+    pub next: Timestamp,
+}

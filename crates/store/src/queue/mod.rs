@@ -1,0 +1,75 @@
+//! The seam between Tidings and a database: whole transactions and nothing smaller.
+//!
+//! A backend takes jobs, commits them in batches in the order that [`tidings_core::batch`] chooses,
+//! answers each after its commit, and tells the sink. It also runs the shared queries.
+
+use std::borrow::Cow;
+use std::fmt::Debug;
+use std::future::Future;
+use std::pin::Pin;
+use std::sync::Arc;
+
+use tidings_core::delivery::{Lane, Owed};
+use tidings_core::event::Event;
+use tidings_core::id::EventId;
+use tidings_core::publication::Publication;
+use tidings_core::settlement::Settlement;
+use tokio::sync::oneshot;
+
+use crate::change::{Change, ChangeAnswer, Control, ControlAnswer, PublishAnswer};
+use crate::committed::LaneSummary;
+use crate::error::{ReadError, WriteError};
+use crate::value::{Row, Value};
+
+pub(crate) mod sqlite;
+
+/// Boxed once per page or query, which is noise beside the query itself.
+pub(crate) type Reading<'a, T> = Pin<Box<dyn Future<Output = Result<T, ReadError>> + Send + 'a>>;
+
+/// A database that keeps the queue.
+pub(crate) trait Queue: Debug + Send + Sync {
+    /// Takes a job; never blocks. A job that cannot be taken is answered at once.
+    fn submit(&self, job: Job);
+    fn lanes(&self) -> Reading<'_, Vec<LaneSummary>>;
+    fn page(&self, lane: Lane, limit: usize) -> Reading<'_, Vec<Owed>>;
+    fn event(&self, id: EventId) -> Reading<'_, Option<Arc<Event>>>;
+    fn largest_id(&self) -> Reading<'_, i64>;
+    /// Runs a shared query: `$1`, `$2` … in order of first appearance.
+    fn rows(&self, sql: Cow<'static, str>, args: Vec<Value>) -> Reading<'_, Vec<Row>>;
+    fn close(&self) -> Pin<Box<dyn Future<Output = ()> + Send + '_>>;
+}
+
+/// One thing to be committed, whole.
+#[derive(Debug)]
+pub(crate) enum Job {
+    Publish { publication: Publication, answer: Answer<PublishAnswer> },
+    Settle { settlement: Box<Settlement>, ordered: bool },
+    Change { change: Change, answer: Answer<ChangeAnswer> },
+    Control { control: Control, answer: Answer<ControlAnswer> },
+}
+
+/// Where the answer to a job goes. Whoever asked may have gone; that is no error.
+#[derive(Debug)]
+pub(crate) struct Answer<T>(oneshot::Sender<Result<T, WriteError>>);
+
+impl<T> Answer<T> {
+    pub(crate) fn new(sender: oneshot::Sender<Result<T, WriteError>>) -> Self {
+        Self(sender)
+    }
+
+    pub(crate) fn send(self, result: Result<T, WriteError>) {
+        drop(self.0.send(result));
+    }
+}
+
+impl Job {
+    /// Answers that it was not done. A settlement has nobody to answer to.
+    pub(crate) fn refuse(self, error: WriteError) {
+        match self {
+            Self::Publish { answer, .. } => answer.send(Err(error)),
+            Self::Change { answer, .. } => answer.send(Err(error)),
+            Self::Control { answer, .. } => answer.send(Err(error)),
+            Self::Settle { .. } => {}
+        }
+    }
+}

@@ -1,0 +1,98 @@
+//! The store as the server sees it.
+
+use std::path::Path;
+use std::sync::Arc;
+
+use tidings_core::delivery::{Lane, Owed};
+use tidings_core::event::Event;
+use tidings_core::id::EventId;
+use tidings_core::publication::Publication;
+use tidings_core::settlement::Settlement;
+use tidings_core::time::Timestamp;
+use tokio::sync::oneshot;
+
+use crate::change::{Change, ChangeAnswer, Control, ControlAnswer, PublishAnswer};
+use crate::committed::{Committed, LaneSummary};
+use crate::error::{OpenError, ReadError, WriteError};
+use crate::queue::{Answer, Job, Queue, sqlite};
+use crate::value::{Row, Value};
+
+/// The clock that the store is handed.
+pub type Now = Arc<dyn Fn() -> Timestamp + Send + Sync>;
+/// Told after each commit, in commit order, by the thread that commits: it must never block.
+pub type Sink = Box<dyn Fn(Vec<Committed>) + Send + Sync>;
+
+/// Everything that is remembered. Cheap to clone.
+#[derive(Debug, Clone)]
+pub struct Store {
+    queue: Arc<dyn Queue>,
+}
+
+impl Store {
+    /// Opens the embedded store in a directory, which it creates, and takes it for this process.
+    pub fn open_sqlite(dir: &Path, now: Now, sink: Sink) -> Result<Self, OpenError> {
+        Ok(Self { queue: Arc::new(sqlite::Sqlite::open(dir, now, sink)?) })
+    }
+
+    /// Commits events with their deliveries. When it answers, they are on disk.
+    pub async fn publish(&self, publication: Publication) -> Result<PublishAnswer, WriteError> {
+        self.ask(|answer| Job::Publish { publication, answer }).await
+    }
+
+    /// Commits what an attempt led to. It is answered through the sink: trouble of the store delays
+    /// it and never loses it. `ordered`: a retry keeps its place in the lane.
+    pub fn settle(&self, settlement: Box<Settlement>, ordered: bool) {
+        self.queue.submit(Job::Settle { settlement, ordered });
+    }
+
+    /// Commits a change of the catalogue or of a state machine.
+    pub async fn change(&self, change: Change) -> Result<ChangeAnswer, WriteError> {
+        self.ask(|answer| Job::Change { change, answer }).await
+    }
+
+    /// Does with deliveries what a person asked for.
+    pub async fn control(&self, control: Control) -> Result<ControlAnswer, WriteError> {
+        self.ask(|answer| Job::Control { control, answer }).await
+    }
+
+    async fn ask<T>(&self, job: impl FnOnce(Answer<T>) -> Job) -> Result<T, WriteError> {
+        let (answer, answered) = oneshot::channel();
+        self.queue.submit(job(Answer::new(answer)));
+        answered.await.unwrap_or(Err(WriteError::Closed))
+    }
+
+    /// Every lane in which something waits.
+    pub async fn lanes(&self) -> Result<Vec<LaneSummary>, ReadError> {
+        self.queue.lanes().await
+    }
+
+    /// The first rows of a lane by `(ready_at, id)`, small payloads along with them.
+    pub async fn page(&self, lane: Lane, limit: usize) -> Result<Vec<Owed>, ReadError> {
+        self.queue.page(lane, limit).await
+    }
+
+    /// An event, whoever owns it: for the sender.
+    pub async fn event(&self, id: EventId) -> Result<Option<Arc<Event>>, ReadError> {
+        self.queue.event(id).await
+    }
+
+    /// The largest id in use: where an [`tidings_core::id::IdSource`] continues.
+    pub async fn largest_id(&self) -> Result<i64, ReadError> {
+        self.queue.largest_id().await
+    }
+
+    /// Commits what has been submitted, brings it all into the database file and releases it.
+    /// Afterwards everything answers `Closed`.
+    pub async fn close(&self) {
+        self.queue.close().await;
+    }
+
+    /// Runs one of the shared queries.
+    pub(crate) async fn rows(
+        &self,
+        sql: impl Into<std::borrow::Cow<'static, str>>,
+        args: Vec<Value>,
+    ) -> Result<Vec<Row>, ReadError> {
+        self.queue.rows(sql.into(), args).await
+    }
+}
