@@ -9,7 +9,7 @@ use tidings_wire::time::rfc3339_ms;
 use tidings_wire::verify::{StandardHeaders, verify_hmac_hex, verify_standard};
 
 fn secrets() -> Vec<Secret> {
-    vec![Secret::generate_whsec([1; 32]), Secret::parse("text").unwrap()]
+    vec![Secret::generate_whsec([1; 32]), Secret::generate_hex([2; 32])]
 }
 
 /// Text made of the pieces that JSON is made of, most of it wrong.
