@@ -18,6 +18,7 @@ pub mod stats;
 pub mod webhook;
 
 // The rules.
+pub mod batch;
 pub mod egress;
 pub mod fanout;
 pub mod filter;
