@@ -4,17 +4,18 @@ use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
-use anyhow::{Result, bail};
+use anyhow::{Context, Result, bail};
 use bytes::Bytes;
 use hyper::header::{HeaderName, HeaderValue, RETRY_AFTER};
 use hyper::{Response, StatusCode};
+use tokio::time::timeout;
 
 use super::Published;
 use crate::clock;
 use crate::histogram::Histogram;
 use crate::net::{Connection, Target};
 
-/// How long a server may go on asking for patience.
+/// How long a server may go on asking for patience, or leave a publish without an answer.
 const PATIENCE: Duration = Duration::from_secs(60);
 
 #[derive(Debug, Clone)]
@@ -86,7 +87,8 @@ impl Publisher {
                 request.headers_mut().insert(name, value.clone());
             }
             let asked = clock::instant();
-            let answer = connection.send(request).await?;
+            let answer =
+                timeout(PATIENCE, connection.send(request)).await.context("no answer")??;
             match answer.status() {
                 status if status.is_success() => {
                     self.tally.answer.record(asked.elapsed().as_nanos() as u64);
