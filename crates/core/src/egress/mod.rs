@@ -130,6 +130,3 @@ impl fmt::Display for Denied {
         }
     }
 }
-
-#[cfg(test)]
-mod tests;
