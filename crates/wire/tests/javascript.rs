@@ -216,7 +216,7 @@ fn request(
     (body.into_owned(), signature)
 }
 
-/// The seeds of this project: receivers that parse the body, print it again and verify that.
+/// Receivers that parse the body, print it again and verify what they printed.
 #[test]
 fn receivers_in_production_accept_what_we_send() {
     let mut chance = Chance::new(4);

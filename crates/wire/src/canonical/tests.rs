@@ -82,6 +82,9 @@ fn strings() {
         (r#""\uDE00\uD83D""#, r#""\ude00\ud83d""#),
         (r#""\uD83D\uD83D\uDE00""#, "\"\\ud83d😀\""),
         (r#""\uD83Dx""#, r#""\ud83dx""#),
+        // The corners of the surrogates.
+        (r#""\ud800\udc00\udbff\udfff""#, "\"\u{10000}\u{10ffff}\""),
+        (r#""\udbff\ue000\ud7ff\udc00""#, "\"\\udbff\u{e000}\u{d7ff}\\udc00\""),
     ] {
         assert_eq!(print(text), printed, "{text}");
     }

@@ -2,7 +2,7 @@
 
 use thiserror::Error;
 
-/// What a template can name. See [`Template::parse`].
+/// What a template can name.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Field {
