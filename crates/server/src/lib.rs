@@ -1,1 +1,18 @@
+//! The `tidings` command: API, engine, sender, configuration.
+//!
+//! This crate does the I/O and decides nothing that `core` could. Read in this order:
+//! [`api::events::publish`] accepts an event, [`engine`] drives the dispatcher of `core`,
+//! [`sender`] makes one HTTP attempt; [`serve`] puts everything together.
+
+pub mod api;
+pub mod cli;
+pub mod clock;
+pub mod config;
+pub mod engine;
+pub mod http_server;
+pub mod metrics;
+pub mod registry;
+pub mod seal;
 pub mod sender;
+pub mod serve;
+pub mod telemetry;

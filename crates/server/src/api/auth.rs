@@ -1,0 +1,187 @@
+//! Who is calling: API keys, scopes, tenants.
+//!
+//! A key is shown once and kept as its SHA-256. Without any key configured the server serves the
+//! tenant `default` to everyone, which it only does on loopback (see `config`).
+
+use std::collections::HashMap;
+use std::sync::{Arc, PoisonError, RwLock};
+
+use axum::extract::FromRequestParts;
+use http::request::Parts;
+use http::{HeaderMap, StatusCode, header};
+use serde::{Deserialize, Serialize};
+use sha2::{Digest, Sha256};
+use tidings_core::id::{KeyId, TenantId};
+use tidings_store::catalogue::tenants::DEFAULT;
+
+use super::App;
+use super::problem::{Problem, Result};
+
+/// What a key may do.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, utoipa::ToSchema)]
+pub enum Scope {
+    /// Publish events.
+    #[serde(rename = "events:write")]
+    EventsWrite,
+    /// Register and change webhooks.
+    #[serde(rename = "webhooks:write")]
+    WebhooksWrite,
+    /// Retry, cancel, redrive.
+    #[serde(rename = "deliveries:write")]
+    DeliveriesWrite,
+    /// Read everything of its tenant.
+    #[serde(rename = "read")]
+    Read,
+}
+
+impl Scope {
+    pub const ALL: [Self; 4] =
+        [Self::EventsWrite, Self::WebhooksWrite, Self::DeliveriesWrite, Self::Read];
+
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::EventsWrite => "events:write",
+            Self::WebhooksWrite => "webhooks:write",
+            Self::DeliveriesWrite => "deliveries:write",
+            Self::Read => "read",
+        }
+    }
+
+    #[must_use]
+    pub fn parse(text: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|scope| scope.as_str() == text)
+    }
+}
+
+/// SHA-256 of a key's text.
+pub type KeyHash = [u8; 32];
+
+/// The hash under which a key is kept.
+#[must_use]
+pub fn hash(key: &str) -> KeyHash {
+    Sha256::digest(key.as_bytes()).into()
+}
+
+/// What is known of a key.
+#[derive(Debug, Clone)]
+pub struct KeyEntry {
+    /// `None` for the key of the configuration.
+    pub id: Option<KeyId>,
+    /// `None`: an admin key, which may act for any tenant.
+    pub tenant: Option<TenantId>,
+    pub scopes: Vec<Scope>,
+}
+
+/// The keys in memory. Look-up is by hash: how long it takes says nothing about any key.
+#[derive(Debug, Default)]
+pub struct Keyring {
+    keys: RwLock<HashMap<KeyHash, Arc<KeyEntry>>>,
+    tenants: RwLock<std::collections::HashSet<TenantId>>,
+}
+
+impl Keyring {
+    pub fn put(&self, hash: KeyHash, entry: KeyEntry) {
+        let mut keys = self.keys.write().unwrap_or_else(PoisonError::into_inner);
+        keys.insert(hash, Arc::new(entry));
+    }
+
+    /// Forgets the keys for which this holds.
+    pub fn remove_if(&self, gone: impl Fn(&KeyEntry) -> bool) {
+        let mut keys = self.keys.write().unwrap_or_else(PoisonError::into_inner);
+        keys.retain(|_, entry| !gone(entry));
+    }
+
+    pub fn put_tenant(&self, id: TenantId) {
+        self.tenants.write().unwrap_or_else(PoisonError::into_inner).insert(id);
+    }
+
+    pub fn remove_tenant(&self, id: TenantId) {
+        self.tenants.write().unwrap_or_else(PoisonError::into_inner).remove(&id);
+        self.remove_if(|entry| entry.tenant == Some(id));
+    }
+
+    fn has_tenant(&self, id: TenantId) -> bool {
+        self.tenants.read().unwrap_or_else(PoisonError::into_inner).contains(&id)
+    }
+
+    fn find(&self, key: &str) -> Option<Arc<KeyEntry>> {
+        let keys = self.keys.read().unwrap_or_else(PoisonError::into_inner);
+        keys.get(&hash(key)).cloned()
+    }
+}
+
+/// The caller of a request, for one tenant.
+#[derive(Debug, Clone)]
+pub struct Caller {
+    pub tenant: TenantId,
+    admin: bool,
+    /// `None`: everything.
+    scopes: Option<Arc<KeyEntry>>,
+}
+
+impl Caller {
+    /// 403 unless the key has the scope.
+    pub fn require(&self, scope: Scope) -> Result<()> {
+        match &self.scopes {
+            Some(entry) if !entry.scopes.contains(&scope) => Err(Problem::new(
+                StatusCode::FORBIDDEN,
+                "missing_scope",
+                format!("the key lacks the scope `{}`", scope.as_str()),
+            )),
+            _ => Ok(()),
+        }
+    }
+
+    /// 403 unless it is an admin key.
+    pub fn require_admin(&self) -> Result<()> {
+        if self.admin {
+            return Ok(());
+        }
+        Err(Problem::new(StatusCode::FORBIDDEN, "admin_only", "an admin key is needed"))
+    }
+}
+
+impl FromRequestParts<Arc<App>> for Caller {
+    type Rejection = Problem;
+
+    async fn from_request_parts(parts: &mut Parts, app: &Arc<App>) -> Result<Self> {
+        if !app.settings.has_keys() {
+            let tenant = acted_for(&parts.headers, &app.keyring)?.unwrap_or(DEFAULT);
+            return Ok(Self { tenant, admin: true, scopes: None });
+        }
+        let key = bearer(&parts.headers).ok_or_else(unauthorised)?;
+        let entry = app.keyring.find(key).ok_or_else(unauthorised)?;
+        match entry.tenant {
+            Some(tenant) => Ok(Self { tenant, admin: false, scopes: Some(entry) }),
+            None => {
+                let tenant = acted_for(&parts.headers, &app.keyring)?.unwrap_or(DEFAULT);
+                Ok(Self { tenant, admin: true, scopes: None })
+            }
+        }
+    }
+}
+
+/// The tenant of `X-Tenant-ID`.
+fn acted_for(headers: &HeaderMap, keyring: &Keyring) -> Result<Option<TenantId>> {
+    let Some(value) = headers.get("x-tenant-id") else { return Ok(None) };
+    let id = value.to_str().ok().and_then(|text| match text {
+        "default" => Some(DEFAULT),
+        text => text.parse().ok(),
+    });
+    match id.filter(|&id| keyring.has_tenant(id)) {
+        Some(id) => Ok(Some(id)),
+        None => Err(Problem::not_found("the tenant of X-Tenant-ID was")),
+    }
+}
+
+fn bearer(headers: &HeaderMap) -> Option<&str> {
+    let value = headers.get(header::AUTHORIZATION)?.to_str().ok()?;
+    let (scheme, key) = value.split_once(' ')?;
+    scheme.eq_ignore_ascii_case("bearer").then(|| key.trim())
+}
+
+fn unauthorised() -> Problem {
+    let detail = "an API key is needed: Authorization: Bearer <key>";
+    Problem::new(StatusCode::UNAUTHORIZED, "unauthorized", detail)
+}

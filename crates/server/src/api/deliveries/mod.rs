@@ -1,0 +1,1 @@
+//! `/api/deliveries` and `/api/dead-letters`.

@@ -1,0 +1,3 @@
+//! `/api/events`: publish and read back.
+
+pub mod publish;

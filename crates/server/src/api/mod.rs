@@ -1,0 +1,81 @@
+//! The HTTP API: one operation, one file.
+//!
+//! [`router`] shows every route on one screen. A handler checks the scope, reads its [`form`],
+//! changes the store, and answers with an [`envelope`] or a [`problem`].
+
+pub mod auth;
+pub mod body;
+pub mod deliveries;
+pub mod envelope;
+pub mod events;
+pub mod form;
+pub mod idempotency;
+pub mod ops;
+pub mod outer;
+pub mod page;
+pub mod problem;
+pub mod router;
+pub mod webhooks;
+
+use std::sync::Arc;
+use std::sync::atomic::AtomicU64;
+
+use tidings_core::id::IdSource;
+use tidings_store::Store;
+use tokio::sync::watch;
+
+use crate::clock::Clock;
+use crate::config::Settings;
+use crate::engine::{EngineState, Inbox, Parts};
+use crate::metrics::Metrics;
+use crate::registry::Registry;
+use crate::seal::Sealer;
+
+/// What handlers work with.
+#[derive(Debug)]
+pub struct App {
+    pub settings: Settings,
+    pub store: Store,
+    pub registry: Arc<Registry>,
+    pub keyring: auth::Keyring,
+    pub sealer: Sealer,
+    pub ids: Arc<IdSource>,
+    pub clock: Clock,
+    pub metrics: Arc<Metrics>,
+    pub inbox: Inbox,
+    /// For test deliveries, which bypass the queue.
+    pub parts: Arc<Parts>,
+    pub engine: watch::Receiver<EngineState>,
+    /// True once the server has begun to stop: `/readyz` says so.
+    pub stopping: watch::Receiver<bool>,
+    /// Counts the requests: their ids.
+    pub requests: AtomicU64,
+}
+
+impl App {
+    #[must_use]
+    pub fn new(
+        settings: Settings,
+        parts: &Arc<Parts>,
+        keyring: auth::Keyring,
+        sealer: Sealer,
+        engine: watch::Receiver<EngineState>,
+        stopping: watch::Receiver<bool>,
+    ) -> Self {
+        Self {
+            settings,
+            store: parts.store.clone(),
+            registry: Arc::clone(&parts.registry),
+            keyring,
+            sealer,
+            ids: Arc::clone(&parts.ids),
+            clock: parts.clock.clone(),
+            metrics: Arc::clone(&parts.metrics),
+            inbox: parts.inbox.clone(),
+            parts: Arc::clone(parts),
+            engine,
+            stopping,
+            requests: AtomicU64::new(0),
+        }
+    }
+}

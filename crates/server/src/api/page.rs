@@ -1,0 +1,91 @@
+//! Pages of lists: `?limit=` (1 to 250, default 50) and an opaque `?cursor=`.
+
+use axum::extract::FromRequestParts;
+use axum::extract::Query;
+use http::request::Parts;
+use serde::Deserialize;
+
+use super::problem::{Problem, Result};
+
+const LIMIT_DEFAULT: u32 = 50;
+const LIMIT_MAX: u32 = 250;
+
+/// The query of a list, all as text until it is checked.
+#[derive(Debug, Clone, Default, Deserialize)]
+#[serde(default)]
+pub struct ListQuery(std::collections::HashMap<String, String>);
+
+impl ListQuery {
+    /// A parameter, if it is given and not empty.
+    #[must_use]
+    pub fn get(&self, name: &str) -> Option<&str> {
+        self.0.get(name).map(String::as_str).filter(|text| !text.is_empty())
+    }
+
+    /// 422 for parameters that the operation does not know.
+    pub fn only(&self, known: &[&'static str]) -> Result<()> {
+        let always = ["limit", "cursor"];
+        let unknown =
+            self.0.keys().find(|n| !known.contains(&n.as_str()) && !always.contains(&n.as_str()));
+        match unknown {
+            Some(name) => Err(Problem::invalid_field(name.clone(), "is not a known parameter")),
+            None => Ok(()),
+        }
+    }
+
+    /// A parameter of some type; 422 with what it should have been.
+    pub fn parsed<T: std::str::FromStr>(&self, name: &str, what: &str) -> Result<Option<T>> {
+        let parse = |text: &str| {
+            text.parse().map_err(|_| Problem::invalid_field(name, format!("must be {what}")))
+        };
+        self.get(name).map(parse).transpose()
+    }
+
+    pub fn limit(&self) -> Result<u32> {
+        let what = format!("a whole number from 1 to {LIMIT_MAX}");
+        let limit = self.parsed("limit", &what)?.unwrap_or(LIMIT_DEFAULT);
+        if (1..=LIMIT_MAX).contains(&limit) {
+            Ok(limit)
+        } else {
+            Err(Problem::invalid_field("limit", format!("must be {what}")))
+        }
+    }
+
+    /// Where the previous page ended.
+    pub fn cursor<T: std::str::FromStr>(&self) -> Result<Option<T>> {
+        self.parsed("cursor", "the next_cursor of an earlier answer")
+    }
+
+    /// A moment: Unix milliseconds or RFC 3339.
+    pub fn moment(&self, name: &str) -> Result<Option<tidings_core::time::Timestamp>> {
+        let Some(text) = self.get(name) else { return Ok(None) };
+        let at = text.parse().ok().map(tidings_core::time::Timestamp::from_millis);
+        match at.or_else(|| super::form::parse_rfc3339(text)) {
+            Some(at) => Ok(Some(at)),
+            None => Err(Problem::invalid_field(name, "must be Unix milliseconds or RFC 3339")),
+        }
+    }
+}
+
+impl<S: Send + Sync> FromRequestParts<S> for ListQuery {
+    type Rejection = Problem;
+
+    async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self> {
+        match Query::from_request_parts(parts, state).await {
+            Ok(Query(query)) => Ok(query),
+            Err(_) => Err(Problem::bad_request("invalid_query", "the query cannot be read")),
+        }
+    }
+}
+
+/// The items of one page and the cursor to the next, from one item more than a page has.
+pub fn cut<T>(
+    mut items: Vec<T>,
+    limit: u32,
+    cursor: impl Fn(&T) -> String,
+) -> (Vec<T>, Option<String>) {
+    let more = items.len() > limit as usize;
+    items.truncate(limit as usize);
+    let next = if more { items.last().map(cursor) } else { None };
+    (items, next)
+}

@@ -1,0 +1,195 @@
+//! Settings: from flags, then `TIDINGS_*` variables, then a TOML file, then defaults.
+//!
+//! [`table`] lists every setting once: its name, variable, default and meaning. Values travel as text
+//! until they are parsed here, so that everything wrong is told at once.
+
+mod source;
+mod table;
+
+use std::collections::BTreeMap;
+use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::time::Duration;
+
+use tidings_core::egress::{AllowRule, EgressPolicy};
+use tidings_core::limits::REQUEST_BODY_BYTES_MAX;
+
+pub use source::{Sources, read};
+pub use table::{SETTINGS, Setting, documented_file};
+
+/// Values by name, as text.
+pub type Values = BTreeMap<&'static str, String>;
+
+/// What `serve` runs with.
+#[derive(Clone)]
+pub struct Settings {
+    pub listen: SocketAddr,
+    pub data_dir: PathBuf,
+    /// Turns authentication on: the first admin key.
+    pub admin_key: Option<String>,
+    /// Set by the start when the store has keys of its own.
+    pub stored_keys: bool,
+    pub egress: EgressPolicy,
+    pub extra_ca_file: Option<PathBuf>,
+    pub default_profile: String,
+    /// Encrypts secrets at rest; generated in the data directory when not given.
+    pub secret_key: Option<[u8; 32]>,
+    pub request_body_bytes_max: usize,
+    /// How long a stop waits for attempts on the network.
+    pub stop_deadline: Duration,
+}
+
+/// Shows no secret.
+impl std::fmt::Debug for Settings {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Settings")
+            .field("listen", &self.listen)
+            .field("data_dir", &self.data_dir)
+            .field("default_profile", &self.default_profile)
+            .finish_non_exhaustive()
+    }
+}
+
+/// Everything that is wrong with the settings, a line each.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("{}", .0.join("\n"))]
+pub struct ConfigError(pub Vec<String>);
+
+impl Settings {
+    /// Whether callers need keys.
+    #[must_use]
+    pub fn has_keys(&self) -> bool {
+        self.admin_key.is_some() || self.stored_keys
+    }
+
+    /// Parses the values; says all that is wrong with them.
+    pub fn parse(values: &Values) -> Result<Self, ConfigError> {
+        let mut parser = Parser { values, errors: Vec::new() };
+        let settings = parser.settings();
+        match settings {
+            Some(settings) if parser.errors.is_empty() => Ok(settings),
+            _ => Err(ConfigError(parser.errors)),
+        }
+    }
+}
+
+struct Parser<'a> {
+    values: &'a Values,
+    errors: Vec<String>,
+}
+
+impl Parser<'_> {
+    fn settings(&mut self) -> Option<Settings> {
+        let listen = self.parsed("listen", "an address such as 127.0.0.1:4000");
+        let egress = self.egress();
+        let secret_key = self.secret_key();
+        let request_body_bytes_max = self.bytes("request_body_bytes_max");
+        let seconds: Option<u64> = self.parsed("stop_deadline_s", "a number of seconds");
+        for later in ["database_url", "redis_url"] {
+            if self.text(later).is_some() {
+                self.errors.push(format!("{later}: this version has only the embedded store"));
+            }
+        }
+        Some(Settings {
+            listen: listen?,
+            data_dir: self.text("data_dir")?.into(),
+            admin_key: self.text("admin_key").map(str::to_owned),
+            stored_keys: false,
+            egress: egress?,
+            extra_ca_file: self.text("egress.ca_file").map(Into::into),
+            default_profile: self.text("default_profile")?.to_owned(),
+            secret_key: secret_key?,
+            request_body_bytes_max: request_body_bytes_max?,
+            stop_deadline: Duration::from_secs(seconds?),
+        })
+    }
+
+    fn text(&self, name: &str) -> Option<&str> {
+        self.values.get(name).map(String::as_str).filter(|text| !text.is_empty())
+    }
+
+    fn parsed<T: std::str::FromStr>(&mut self, name: &str, what: &str) -> Option<T> {
+        let text = self.text(name)?;
+        let parsed = text.parse().ok();
+        if parsed.is_none() {
+            self.errors.push(format!("{name}: `{text}` is not {what}"));
+        }
+        parsed
+    }
+
+    fn bytes(&mut self, name: &str) -> Option<usize> {
+        let bytes: usize = self.parsed(name, "a number of bytes")?;
+        let range = 1_024..=64 * REQUEST_BODY_BYTES_MAX;
+        if !range.contains(&bytes) {
+            self.errors.push(format!("{name}: must be from {} to {}", range.start(), range.end()));
+        }
+        Some(bytes)
+    }
+
+    fn egress(&mut self) -> Option<EgressPolicy> {
+        let allow_http = self.parsed("allow_http", "true or false");
+        let only = self.parsed("egress.only", "true or false");
+        let allow = match AllowRule::parse_list(self.text("egress.allow").unwrap_or_default()) {
+            Ok(allow) => allow,
+            Err(error) => {
+                self.errors.push(format!("egress.allow: {error}"));
+                return None;
+            }
+        };
+        Some(EgressPolicy {
+            allow,
+            only: only?,
+            allow_http: allow_http?,
+            ..EgressPolicy::default()
+        })
+    }
+
+    fn secret_key(&mut self) -> Option<Option<[u8; 32]>> {
+        let Some(text) = self.text("secret_key") else { return Some(None) };
+        let key = parse_hex_key(text);
+        if key.is_none() {
+            self.errors.push("secret_key: must be 64 hex characters".to_owned());
+        }
+        key.map(Some)
+    }
+}
+
+/// 64 hex characters as a key.
+#[must_use]
+pub fn parse_hex_key(text: &str) -> Option<[u8; 32]> {
+    let text = text.trim().as_bytes();
+    let mut key = [0; 32];
+    if text.len() != 64 {
+        return None;
+    }
+    for (byte, pair) in key.iter_mut().zip(text.chunks_exact(2)) {
+        let digit = |c: u8| char::from(c).to_digit(16);
+        *byte = u8::try_from(digit(pair[0])? * 16 + digit(pair[1])?).ok()?;
+    }
+    Some(key)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn settings(changes: &[(&'static str, &str)]) -> Result<Settings, ConfigError> {
+        let mut values = table::defaults();
+        values.extend(changes.iter().map(|&(name, value)| (name, value.to_owned())));
+        Settings::parse(&values)
+    }
+
+    #[test]
+    fn the_defaults_are_sound() {
+        let settings = settings(&[]).expect("sound");
+        assert_eq!(settings.listen.to_string(), "127.0.0.1:4000");
+        assert!(!settings.has_keys());
+    }
+
+    #[test]
+    fn everything_wrong_is_told_at_once() {
+        let wrong = [("listen", "nowhere"), ("egress.allow", "10.0.0.0/99"), ("secret_key", "abc")];
+        let error = settings(&wrong).expect_err("wrong");
+        assert_eq!(error.0.len(), 3, "{error}");
+    }
+}

@@ -1,0 +1,142 @@
+//! Every setting, once.
+
+use super::Values;
+
+/// One setting.
+#[derive(Debug, Clone, Copy)]
+pub struct Setting {
+    /// In the file; dots are tables.
+    pub name: &'static str,
+    pub variable: &'static str,
+    pub default: Option<&'static str>,
+    pub meaning: &'static str,
+    /// Not shown by `config`.
+    pub secret: bool,
+}
+
+const fn setting(
+    name: &'static str,
+    variable: &'static str,
+    default: Option<&'static str>,
+    meaning: &'static str,
+) -> Setting {
+    Setting { name, variable, default, meaning, secret: false }
+}
+
+const fn secret(name: &'static str, variable: &'static str, meaning: &'static str) -> Setting {
+    Setting { name, variable, default: None, meaning, secret: true }
+}
+
+/// All settings, in the order of the documented file: in TOML, tables come last.
+pub const SETTINGS: [Setting; 14] = [
+    setting(
+        "listen",
+        "TIDINGS_LISTEN",
+        Some("127.0.0.1:4000"),
+        "Address of the API. Port 0 picks a free one and prints it.",
+    ),
+    setting(
+        "data_dir",
+        "TIDINGS_DATA_DIR",
+        Some("./tidings-data"),
+        "Where the embedded store lives.",
+    ),
+    secret("database_url", "DATABASE_URL", "postgres://… replaces the embedded store."),
+    secret("redis_url", "REDIS_URL", "redis://… spreads sending over workers."),
+    secret(
+        "admin_key",
+        "TIDINGS_ADMIN_KEY",
+        "Turns authentication on: the first admin key. Without any key the server only listens on loopback.",
+    ),
+    secret(
+        "secret_key",
+        "TIDINGS_SECRET_KEY",
+        "64 hex characters that encrypt secrets at rest. Default: generated in the data directory.",
+    ),
+    setting(
+        "default_profile",
+        "TIDINGS_DEFAULT_PROFILE",
+        Some("standard"),
+        "Profile of a webhook that names none.",
+    ),
+    setting(
+        "allow_http",
+        "TIDINGS_ALLOW_HTTP",
+        Some("false"),
+        "Accept http:// webhook URLs everywhere, not only towards loopback that egress.allow opens.",
+    ),
+    setting(
+        "request_body_bytes_max",
+        "TIDINGS_REQUEST_BODY_BYTES_MAX",
+        Some("1048576"),
+        "Largest request body, bytes.",
+    ),
+    setting(
+        "stop_deadline_s",
+        "TIDINGS_STOP_DEADLINE_S",
+        Some("20"),
+        "How long a stop waits for attempts on the network, seconds.",
+    ),
+    setting(
+        "log",
+        "TIDINGS_LOG",
+        Some("info"),
+        "What is logged: error, warn, info, debug, or per module. Text on a terminal, JSON otherwise.",
+    ),
+    setting(
+        "egress.allow",
+        "TIDINGS_EGRESS_ALLOW",
+        Some(""),
+        "Comma-separated CIDRs, each with an optional port, opened in the egress policy: 127.0.0.0/8,10.0.0.0/8:8443.",
+    ),
+    setting(
+        "egress.only",
+        "TIDINGS_EGRESS_ONLY",
+        Some("false"),
+        "Nothing but egress.allow is open: an internal-only deployment.",
+    ),
+    setting(
+        "egress.ca_file",
+        "TIDINGS_EGRESS_CA_FILE",
+        None,
+        "PEM file of further certificate authorities that receivers may use.",
+    ),
+];
+
+/// Variables of the client commands: known, but no settings of the server.
+pub const CLIENT_VARIABLES: [&str; 2] = ["TIDINGS_URL", "TIDINGS_API_KEY"];
+
+/// The defaults.
+#[must_use]
+pub fn defaults() -> Values {
+    SETTINGS.iter().filter_map(|s| Some((s.name, s.default?.to_owned()))).collect()
+}
+
+/// The file that `tidings config --default` prints: every setting with its meaning and default.
+#[must_use]
+pub fn documented_file() -> String {
+    let mut text = String::from(
+        "# Tidings: every setting with its default. Flags and variables override this file.\n",
+    );
+    let mut table = "";
+    for setting in &SETTINGS {
+        let (of, name) = setting.name.rsplit_once('.').unwrap_or(("", setting.name));
+        if of != table {
+            text += &format!("\n[{of}]\n");
+            table = of;
+        }
+        text += &entry(setting, name);
+    }
+    text
+}
+
+fn entry(setting: &Setting, name: &str) -> String {
+    let value = match setting.default {
+        None => format!("# {name} = \"\""),
+        Some(default) if default.parse::<u64>().is_ok() || default.parse::<bool>().is_ok() => {
+            format!("{name} = {default}")
+        }
+        Some(default) => format!("{name} = \"{default}\""),
+    };
+    format!("\n# {} ({})\n{value}\n", setting.meaning, setting.variable)
+}

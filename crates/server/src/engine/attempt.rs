@@ -1,0 +1,268 @@
+//! One attempt: a request out of a delivery, a record out of its outcome.
+
+use std::borrow::Cow;
+use std::sync::Arc;
+use std::time::Duration;
+
+use bytes::Bytes;
+use http::{HeaderName, HeaderValue};
+use tidings_core::delivery::{Owed, Payload};
+use tidings_core::dispatch::{Finished, Signal};
+use tidings_core::event::Event;
+use tidings_core::outcome::{FailureKind, Outcome};
+use tidings_core::settlement::Attempt;
+use tidings_core::time::Timestamp;
+use tidings_core::webhook::Webhook;
+use tidings_store::ReadError;
+use tidings_wire::body::{self, EventView, WebhookView};
+use tidings_wire::profile::{BodyShape, Profile};
+use tidings_wire::request::{self, DeliveryView};
+
+use super::Parts;
+use crate::registry::{Outgoing, shape_of};
+use crate::sender::{Request, Sent};
+
+/// A delivery that was given out. Whatever becomes of the task that runs it, the dispatcher hears of
+/// it: a panic is a failed attempt, so no slot is lost and no poisonous delivery is tried for ever.
+#[derive(Debug)]
+pub(super) struct Running {
+    owed: Option<Owed>,
+    parts: Arc<Parts>,
+    started_at: Timestamp,
+    revision: u32,
+}
+
+impl Running {
+    pub(super) fn new(owed: Owed, parts: Arc<Parts>) -> Self {
+        let started_at = parts.clock.now();
+        let revision = owed.revision;
+        Self { owed: Some(owed), parts, started_at, revision }
+    }
+
+    fn owed(&self) -> &Owed {
+        self.owed.as_ref().expect("it is taken only at the end")
+    }
+
+    /// The event, read from the store unless it is at hand; from now on it is.
+    async fn hold_event(&mut self) -> Result<Option<Arc<Event>>, ReadError> {
+        if let Payload::Held(event) = &self.owed().payload {
+            return Ok(Some(Arc::clone(event)));
+        }
+        let event = self.parts.store.event(self.owed().event).await?;
+        if let (Some(owed), Some(event)) = (&mut self.owed, &event) {
+            owed.payload = Payload::Held(Arc::clone(event));
+        }
+        Ok(event)
+    }
+
+    /// The attempt is over.
+    fn finish(mut self, signature: String, sent: Sent) {
+        if let Some(owed) = self.owed.take() {
+            self.report(owed, signature, sent);
+        }
+    }
+
+    /// It could not be made, for a reason of our own.
+    fn give_back(mut self) {
+        if let Some(owed) = self.owed.take() {
+            self.parts.inbox.signal(Signal::Returned(Box::new(owed)));
+        }
+    }
+
+    fn report(&self, owed: Owed, signature: String, sent: Sent) {
+        let attempt = record(&owed, self.started_at, self.revision, signature, &sent);
+        let finished = Finished { met: (&sent.outcome).into(), owed, attempt };
+        self.parts.inbox.signal(Signal::Attempted(Box::new(finished)));
+    }
+}
+
+impl Drop for Running {
+    fn drop(&mut self) {
+        if let Some(owed) = self.owed.take()
+            && std::thread::panicking()
+        {
+            let outcome = Outcome::failed(FailureKind::Network, "internal error");
+            self.report(owed, String::new(), Sent { outcome, duration_ms: 0 });
+        }
+    }
+}
+
+/// Runs one attempt to its report.
+pub(super) async fn run(mut running: Running) {
+    let parts = Arc::clone(&running.parts);
+    let event = match running.hold_event().await {
+        Ok(Some(event)) => event,
+        Ok(None) => return running.finish(String::new(), failed("the event is gone")),
+        Err(error) => {
+            tracing::warn!(delivery = %running.owed().id, %error, "an event could not be read");
+            return running.give_back();
+        }
+    };
+    let Some(outgoing) = parts.registry.outgoing(running.owed().lane.webhook) else {
+        return running.finish(String::new(), failed("Endpoint not found or inactive"));
+    };
+    running.revision = outgoing.webhook.revision;
+    let shaped = match shape_for(&parts, &outgoing, running.owed()).await {
+        Ok(shaped) => shaped,
+        Err(error) => {
+            tracing::warn!(delivery = %running.owed().id, %error, "a revision could not be read");
+            return running.give_back();
+        }
+    };
+    match compose(running.owed(), &event, &outgoing, &shaped, running.started_at) {
+        Ok((request, signature)) => {
+            let sent = parts.sender.send(request).await;
+            running.finish(signature, sent);
+        }
+        Err(outcome) => running.finish(String::new(), Sent { outcome, duration_ms: 0 }),
+    }
+}
+
+fn failed(why: &'static str) -> Sent {
+    Sent { outcome: Outcome::failed(FailureKind::Unrepresentable, why), duration_ms: 0 }
+}
+
+/// The settings that shape a body: the webhook's own, or those of the revision that the delivery was
+/// planned with.
+pub(crate) struct Shape {
+    pub(crate) profile: Arc<Profile>,
+    pub(crate) shape: BodyShape,
+    pub(crate) name: Option<String>,
+}
+
+impl Shape {
+    pub(crate) fn of(webhook: &Webhook, profile: &Arc<Profile>) -> Self {
+        Self {
+            profile: Arc::clone(profile),
+            shape: shape_of(profile, webhook.body),
+            name: webhook.name.clone(),
+        }
+    }
+}
+
+/// The shape for a delivery; reads an old revision from the store when the webhook changed since.
+pub(crate) async fn shape_for(
+    parts: &Parts,
+    outgoing: &Outgoing,
+    owed: &Owed,
+) -> Result<Shape, ReadError> {
+    if owed.revision >= outgoing.webhook.shape_revision {
+        return Ok(Shape::of(&outgoing.webhook, &outgoing.profile));
+    }
+    let id = outgoing.webhook.id;
+    let old = parts.store.webhook_revision(id, owed.revision).await?;
+    let old = old.unwrap_or_else(|| (*outgoing.webhook).clone());
+    let profile = parts.registry.profile(&old.profile).unwrap_or(&outgoing.profile);
+    Ok(Shape::of(&old, profile))
+}
+
+/// Builds the body, signs it and makes the request; or the outcome when it cannot be made.
+pub(crate) fn compose(
+    owed: &Owed,
+    event: &Event,
+    outgoing: &Outgoing,
+    shaped: &Shape,
+    now: Timestamp,
+) -> Result<(Request, String), Outcome> {
+    let Some(target) = &outgoing.target else {
+        return Err(Outcome::failed(FailureKind::Blocked, "address not allowed"));
+    };
+    let event_id = event.public_id();
+    let delivery_id = owed.id.to_string();
+    let view = EventView {
+        id: &event_id,
+        event_type: &event.event_type,
+        timestamp_ms: event.timestamp.as_millis(),
+        data: &event.data,
+    };
+    let webhook = WebhookView { id: &outgoing.public_id, name: shaped.name.as_deref() };
+    let attempt = u32::from(owed.attempts) + 1;
+    let body = body::build(shaped.shape, &view, &webhook, attempt).map_err(|unrepresentable| {
+        Outcome::failed(FailureKind::Unrepresentable, unrepresentable.to_string())
+    })?;
+    let body = match body {
+        // A raw body is the event's own bytes: shared, not copied.
+        Cow::Borrowed(_) => event.data.clone(),
+        Cow::Owned(bytes) => Bytes::from(bytes),
+    };
+    let delivery = DeliveryView {
+        event_type: &event.event_type,
+        event_id: &event_id,
+        webhook_id: &outgoing.public_id,
+        delivery_id: &delivery_id,
+        created_ms: owed.id.created_at().as_millis(),
+        is_test: false,
+    };
+    request(outgoing, shaped, delivery, body, target, now)
+}
+
+/// Signs a body and makes the request that carries it.
+pub(crate) fn request(
+    outgoing: &Outgoing,
+    shaped: &Shape,
+    delivery: DeliveryView<'_>,
+    body: Bytes,
+    target: &Arc<tidings_core::egress::Target>,
+    now: Timestamp,
+) -> Result<(Request, String), Outcome> {
+    let unsendable = |why: String| Outcome::failed(FailureKind::Unrepresentable, why);
+    let signers = outgoing.signers(now);
+    let headers = request::compose(&request::Attempt {
+        profile: &shaped.profile,
+        shape: shaped.shape,
+        delivery,
+        body: &body,
+        custom: &outgoing.webhook.headers,
+        signers: &signers,
+        timestamp_s: now.as_secs(),
+    })
+    .map_err(|error| unsendable(error.to_string()))?;
+    let signature_header = shaped.profile.signature.as_ref().map(|rule| rule.header.as_str());
+    let mut signature = String::new();
+    let mut lines = Vec::with_capacity(headers.len());
+    for (name, value) in headers {
+        if Some(name) == signature_header {
+            signature = value.to_string();
+        }
+        let name = HeaderName::from_bytes(name.as_bytes());
+        let value = HeaderValue::from_str(&value);
+        match (name, value) {
+            (Ok(name), Ok(value)) => lines.push((name, value)),
+            _ => return Err(unsendable("a header cannot be written".to_owned())),
+        }
+    }
+    let request = Request {
+        target: Arc::clone(target),
+        method: http::Method::POST,
+        headers: lines,
+        body,
+        timeout: Duration::from_millis(outgoing.timeout_ms),
+    };
+    Ok((request, signature))
+}
+
+/// What is written down of an attempt.
+fn record(
+    owed: &Owed,
+    started_at: Timestamp,
+    revision: u32,
+    signature: String,
+    sent: &Sent,
+) -> Attempt {
+    let (response_headers, response_body) = match &sent.outcome {
+        Outcome::Answered(answer) => (answer.headers.as_str().to_owned(), answer.body.clone()),
+        Outcome::Failed(_) => (String::new(), String::new()),
+    };
+    Attempt {
+        number: owed.attempts + 1,
+        started_at,
+        duration_ms: sent.duration_ms,
+        revision,
+        signature,
+        response_status: sent.outcome.status(),
+        response_headers,
+        response_body,
+        error: sent.outcome.error_message().unwrap_or_default(),
+        error_type: sent.outcome.error_type().unwrap_or_default(),
+    }
+}

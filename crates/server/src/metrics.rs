@@ -1,0 +1,155 @@
+//! Figures for `/metrics`, in Prometheus' text format. No tenant or webhook labels: their figures are
+//! in the API, and labels without bound would be the end of the monitoring system.
+
+use std::fmt;
+
+use metrics::{Counter, Gauge, Histogram, Key, Label, Level, Metadata, Recorder as _, Unit};
+use metrics_exporter_prometheus::{PrometheusBuilder, PrometheusHandle, PrometheusRecorder};
+use tidings_core::delivery::Status;
+use tidings_core::settlement::{Settlement, Verdict};
+
+use crate::engine::EngineState;
+
+/// Handles to every figure; made once, cheap to count with.
+pub struct Metrics {
+    handle: PrometheusHandle,
+    pub events_accepted: Counter,
+    pub deliveries_planned: Counter,
+    attempts: Counter,
+    attempts_failed: Counter,
+    retries: Counter,
+    ended: Vec<(Status, Counter)>,
+    attempt_seconds: Histogram,
+    in_flight: Gauge,
+    unsettled: Gauge,
+    held_rows: Gauge,
+    held_bytes: Gauge,
+    pub http_requests: Vec<(u16, Counter)>,
+    pub commit_refused: Counter,
+}
+
+const METADATA: Metadata<'static> = Metadata::new("tidings", Level::INFO, None);
+const ATTEMPT_BUCKETS: [f64; 10] = [0.002, 0.005, 0.01, 0.025, 0.1, 0.25, 1.0, 2.5, 10.0, 30.0];
+
+impl Metrics {
+    /// Figures of one server; several may live in one process.
+    #[must_use]
+    pub fn new() -> Self {
+        let recorder = PrometheusBuilder::new()
+            .set_buckets(&ATTEMPT_BUCKETS)
+            .expect("the buckets are not empty")
+            .build_recorder();
+        describe(&recorder);
+        let counter =
+            |name: &'static str| recorder.register_counter(&Key::from_name(name), &METADATA);
+        let gauge = |name: &'static str| recorder.register_gauge(&Key::from_name(name), &METADATA);
+        let labelled = |name: &'static str, key: &'static str, value: String| {
+            let key = Key::from_parts(name, vec![Label::new(key, value)]);
+            recorder.register_counter(&key, &METADATA)
+        };
+        let ended = Status::ALL.into_iter().filter(|status| status.is_final()).map(|status| {
+            let counter =
+                labelled("tidings_deliveries_ended_total", "status", status.as_str().into());
+            (status, counter)
+        });
+        let classes = [2_u16, 4, 5].into_iter().map(|class| {
+            (class, labelled("tidings_http_requests_total", "class", format!("{class}xx")))
+        });
+        let attempt_seconds = Key::from_name("tidings_attempt_seconds");
+        let version = vec![Label::new("version", env!("CARGO_PKG_VERSION"))];
+        recorder
+            .register_gauge(&Key::from_parts("tidings_build_info", version), &METADATA)
+            .set(1.0);
+        Self {
+            events_accepted: counter("tidings_events_accepted_total"),
+            deliveries_planned: counter("tidings_deliveries_planned_total"),
+            attempts: counter("tidings_attempts_total"),
+            attempts_failed: counter("tidings_attempts_failed_total"),
+            retries: counter("tidings_retries_scheduled_total"),
+            ended: ended.collect(),
+            attempt_seconds: recorder.register_histogram(&attempt_seconds, &METADATA),
+            in_flight: gauge("tidings_attempts_in_flight"),
+            unsettled: gauge("tidings_deliveries_unsettled"),
+            held_rows: gauge("tidings_queue_rows_in_memory"),
+            held_bytes: gauge("tidings_queue_payload_bytes_in_memory"),
+            http_requests: classes.collect(),
+            commit_refused: counter("tidings_writes_refused_total"),
+            handle: recorder.handle(),
+        }
+    }
+
+    /// Counts what a settlement says.
+    pub fn settled(&self, settlement: &Settlement) {
+        if let Some(attempt) = &settlement.attempt {
+            self.attempts.increment(1);
+            self.attempt_seconds.record(f64::from(attempt.duration_ms) / 1_000.0);
+            if !attempt.error.is_empty() {
+                self.attempts_failed.increment(1);
+            }
+        }
+        match settlement.verdict {
+            Verdict::Retry { .. } => self.retries.increment(1),
+            Verdict::End { status, .. } => {
+                let ended = self.ended.iter().find(|(known, _)| *known == status);
+                ended.into_iter().for_each(|(_, counter)| counter.increment(1));
+            }
+        }
+    }
+
+    /// Counts an answer of the API by the class of its status.
+    pub fn answered(&self, status: u16) {
+        let class = self.http_requests.iter().find(|(class, _)| *class == status / 100);
+        class.into_iter().for_each(|(_, counter)| counter.increment(1));
+    }
+
+    /// All figures as text, with the engine's state as it is now.
+    #[must_use]
+    pub fn render(&self, state: &EngineState) -> String {
+        self.in_flight.set(state.in_flight as f64);
+        self.unsettled.set(state.unsettled as f64);
+        self.held_rows.set(state.held_rows as f64);
+        self.held_bytes.set(state.held_bytes as f64);
+        self.handle.run_upkeep();
+        self.handle.render()
+    }
+}
+
+fn describe(recorder: &PrometheusRecorder) {
+    let counters = [
+        ("tidings_events_accepted_total", "Events accepted (committed)."),
+        ("tidings_deliveries_planned_total", "Deliveries owed for accepted events."),
+        ("tidings_attempts_total", "HTTP attempts."),
+        ("tidings_attempts_failed_total", "HTTP attempts without success."),
+        ("tidings_retries_scheduled_total", "Retries scheduled."),
+        ("tidings_deliveries_ended_total", "Deliveries ended, by status."),
+        ("tidings_http_requests_total", "Answers of the API, by class of status."),
+        ("tidings_writes_refused_total", "Writes refused because too much waited (503)."),
+    ];
+    for (name, text) in counters {
+        recorder.describe_counter(name.into(), None, text.into());
+    }
+    let gauges = [
+        ("tidings_attempts_in_flight", "Attempts on the network now."),
+        ("tidings_deliveries_unsettled", "Deliveries given out and not settled."),
+        ("tidings_queue_rows_in_memory", "Queue rows held in memory."),
+        ("tidings_queue_payload_bytes_in_memory", "Payload bytes held in memory."),
+        ("tidings_build_info", "The version that runs."),
+    ];
+    for (name, text) in gauges {
+        recorder.describe_gauge(name.into(), None, text.into());
+    }
+    let text = "Duration of an attempt.";
+    recorder.describe_histogram("tidings_attempt_seconds".into(), Some(Unit::Seconds), text.into());
+}
+
+impl Default for Metrics {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+impl fmt::Debug for Metrics {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Metrics")
+    }
+}

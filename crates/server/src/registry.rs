@@ -1,0 +1,236 @@
+//! The catalogue in memory: what publishing and sending need to know of tenants and webhooks.
+//!
+//! A change is committed first, then put here, then answered; so whoever has the answer is served by
+//! the new state. Readers take a read lock for a look-up and share immutable values.
+
+use std::collections::{BTreeMap, HashMap};
+use std::sync::{Arc, PoisonError, RwLock};
+
+use arc_swap::ArcSwap;
+use tidings_core::dispatch::WebhookSettings;
+use tidings_core::egress::{EgressPolicy, Target};
+use tidings_core::fanout::Index;
+use tidings_core::health::Health;
+use tidings_core::id::{TenantId, WebhookId};
+use tidings_core::limits::CONCURRENCY_DEFAULT;
+use tidings_core::retry::RetryPolicy;
+use tidings_core::time::Timestamp;
+use tidings_core::verdict::Rules;
+use tidings_core::webhook::{BodyChoice, Webhook};
+use tidings_wire::profile::{BodyShape, Profile};
+use tidings_wire::secret::Secret;
+use tidings_wire::sign::Signer;
+
+/// Profiles by name: the built-in ones, and those of the configuration.
+pub type Profiles = HashMap<String, Arc<Profile>>;
+
+/// The profiles that come with Tidings.
+#[must_use]
+pub fn builtin_profiles() -> Profiles {
+    Profile::builtins().iter().map(|p| (p.name.clone(), Arc::new(p.clone()))).collect()
+}
+
+/// A webhook with all that an attempt needs, made ready once.
+#[derive(Debug)]
+pub struct Outgoing {
+    pub webhook: Arc<Webhook>,
+    /// The id as receivers see it.
+    pub public_id: Box<str>,
+    pub profile: Arc<Profile>,
+    pub shape: BodyShape,
+    /// `None` when the URL is no longer one that the policy lets be written.
+    pub target: Option<Arc<Target>>,
+    /// Newest first, each with the end of its validity.
+    signers: Vec<(Signer, Option<Timestamp>)>,
+    pub rules: Arc<Rules>,
+    pub timeout_ms: u64,
+}
+
+impl Outgoing {
+    /// Makes a webhook ready. A profile that is not configured any more gets the default's rules.
+    #[must_use]
+    pub fn new(webhook: Arc<Webhook>, profiles: &Profiles, egress: &EgressPolicy) -> Self {
+        let profile = profiles.get(&webhook.profile).or_else(|| profiles.get("standard"));
+        let profile = Arc::clone(profile.expect("`standard` is built in"));
+        let policy = webhook.retry.clone().unwrap_or_else(|| RetryPolicy::from(&profile.retry));
+        let rules = Rules { policy, final_statuses: profile.final_statuses.clone() };
+        let shape = shape_of(&profile, webhook.body);
+        let target = egress.parse_url(&webhook.url).ok().map(Arc::new);
+        let signers = webhook.secrets.iter().filter_map(|slot| {
+            Secret::parse(&slot.text).ok().map(|secret| (Signer::new(&secret), slot.valid_until))
+        });
+        Self {
+            public_id: webhook.id.to_string().into(),
+            signers: signers.collect(),
+            rules: Arc::new(rules),
+            timeout_ms: webhook.timeout_ms.map_or(profile.timeout_ms, u64::from),
+            shape,
+            target,
+            profile,
+            webhook,
+        }
+    }
+
+    /// The keys that sign at `now`. Where a scheme has room for several signatures all valid ones
+    /// sign; where it has one, the old key signs until the overlap of its rotation ends.
+    #[must_use]
+    pub fn signers(&self, now: Timestamp) -> Vec<Signer> {
+        let valid = |until: &Option<Timestamp>| until.is_none_or(|until| until > now);
+        let mut signers: Vec<&(Signer, Option<Timestamp>)> =
+            self.signers.iter().filter(|(_, until)| valid(until)).collect();
+        if !self.profile.has_room_for_several_signatures() {
+            signers.reverse();
+            signers.truncate(1);
+        }
+        signers.into_iter().map(|(signer, _)| signer.clone()).collect()
+    }
+
+    /// What the dispatcher needs to know.
+    #[must_use]
+    pub fn settings(&self, health: Option<Health>) -> WebhookSettings {
+        WebhookSettings {
+            id: self.webhook.id,
+            tenant: self.webhook.tenant,
+            revision: self.webhook.revision,
+            paused: self.webhook.paused,
+            ordered: self.webhook.ordered,
+            concurrency: self.webhook.max_concurrency.unwrap_or(CONCURRENCY_DEFAULT),
+            rate_limit: self.webhook.rate_limit,
+            rules: Arc::clone(&self.rules),
+            health,
+        }
+    }
+}
+
+/// The body's shape: the profile's, unless the webhook chose another.
+#[must_use]
+pub fn shape_of(profile: &Profile, choice: Option<BodyChoice>) -> BodyShape {
+    match choice {
+        Some(BodyChoice::Raw) => BodyShape::Raw,
+        Some(BodyChoice::CloudEvents) => BodyShape::CloudEvents,
+        None => profile.body,
+    }
+}
+
+/// See the module's documentation.
+#[derive(Debug)]
+pub struct Registry {
+    profiles: Profiles,
+    egress: Arc<EgressPolicy>,
+    webhooks: RwLock<HashMap<WebhookId, Arc<Outgoing>>>,
+    tenants: RwLock<HashMap<TenantId, Arc<TenantEntry>>>,
+}
+
+#[derive(Debug, Default)]
+struct TenantEntry {
+    index: ArcSwap<Index>,
+    webhooks: RwLock<BTreeMap<WebhookId, Arc<Webhook>>>,
+}
+
+impl Registry {
+    /// A registry of these webhooks, with one index built per tenant.
+    #[must_use]
+    pub fn new(profiles: Profiles, egress: Arc<EgressPolicy>, webhooks: Vec<Webhook>) -> Self {
+        let registry =
+            Self { profiles, egress, webhooks: RwLock::default(), tenants: RwLock::default() };
+        let mut tenants = std::collections::HashSet::new();
+        for webhook in webhooks {
+            tenants.insert(webhook.tenant);
+            registry.place(Arc::new(webhook));
+        }
+        tenants.into_iter().for_each(|tenant| registry.tenant(tenant).rebuild());
+        registry
+    }
+
+    #[must_use]
+    pub fn profile(&self, name: &str) -> Option<&Arc<Profile>> {
+        self.profiles.get(name)
+    }
+
+    #[must_use]
+    pub fn profile_names(&self) -> Vec<&str> {
+        let mut names: Vec<&str> = self.profiles.keys().map(String::as_str).collect();
+        names.sort_unstable();
+        names
+    }
+
+    #[must_use]
+    pub fn egress(&self) -> &EgressPolicy {
+        &self.egress
+    }
+
+    /// The tenant's index for fan-out.
+    #[must_use]
+    pub fn index(&self, tenant: TenantId) -> Arc<Index> {
+        self.tenant(tenant).index.load_full()
+    }
+
+    #[must_use]
+    pub fn outgoing(&self, id: WebhookId) -> Option<Arc<Outgoing>> {
+        self.webhooks.read().unwrap_or_else(PoisonError::into_inner).get(&id).cloned()
+    }
+
+    /// A webhook of this tenant.
+    #[must_use]
+    pub fn webhook(&self, tenant: TenantId, id: WebhookId) -> Option<Arc<Outgoing>> {
+        self.outgoing(id).filter(|outgoing| outgoing.webhook.tenant == tenant)
+    }
+
+    /// The tenant's webhooks, newest first, those before `before`.
+    #[must_use]
+    pub fn list(
+        &self,
+        tenant: TenantId,
+        before: Option<WebhookId>,
+        limit: usize,
+    ) -> Vec<Arc<Webhook>> {
+        let entry = self.tenant(tenant);
+        let webhooks = entry.webhooks.read().unwrap_or_else(PoisonError::into_inner);
+        let end = before.unwrap_or(WebhookId::from_i64(i64::MAX));
+        webhooks.range(..end).rev().take(limit).map(|(_, webhook)| Arc::clone(webhook)).collect()
+    }
+
+    /// Puts a new or changed webhook in place: from the next publication on it is heard.
+    pub fn put(&self, webhook: Webhook) -> Arc<Outgoing> {
+        let tenant = webhook.tenant;
+        let outgoing = self.place(Arc::new(webhook));
+        self.tenant(tenant).rebuild();
+        outgoing
+    }
+
+    /// Forgets a deleted webhook.
+    pub fn remove(&self, tenant: TenantId, id: WebhookId) {
+        self.webhooks.write().unwrap_or_else(PoisonError::into_inner).remove(&id);
+        let entry = self.tenant(tenant);
+        entry.webhooks.write().unwrap_or_else(PoisonError::into_inner).remove(&id);
+        entry.rebuild();
+    }
+
+    fn place(&self, webhook: Arc<Webhook>) -> Arc<Outgoing> {
+        let outgoing = Arc::new(Outgoing::new(Arc::clone(&webhook), &self.profiles, &self.egress));
+        let mut all = self.webhooks.write().unwrap_or_else(PoisonError::into_inner);
+        all.insert(webhook.id, Arc::clone(&outgoing));
+        drop(all);
+        let entry = self.tenant(webhook.tenant);
+        entry.webhooks.write().unwrap_or_else(PoisonError::into_inner).insert(webhook.id, webhook);
+        outgoing
+    }
+
+    fn tenant(&self, tenant: TenantId) -> Arc<TenantEntry> {
+        let known =
+            self.tenants.read().unwrap_or_else(PoisonError::into_inner).get(&tenant).cloned();
+        known.unwrap_or_else(|| {
+            let mut tenants = self.tenants.write().unwrap_or_else(PoisonError::into_inner);
+            Arc::clone(tenants.entry(tenant).or_default())
+        })
+    }
+}
+
+impl TenantEntry {
+    /// Builds the index anew. The lock is held until it is in place, so that of two changes the later
+    /// one's index stays.
+    fn rebuild(&self) {
+        let webhooks = self.webhooks.write().unwrap_or_else(PoisonError::into_inner);
+        self.index.store(Arc::new(Index::build(webhooks.values().map(Arc::as_ref))));
+    }
+}

@@ -1,0 +1,203 @@
+//! `tidings serve`: puts the parts together, runs them, takes them apart.
+
+use std::collections::HashMap;
+use std::path::Path;
+use std::sync::Arc;
+
+use anyhow::{Context as _, Result, bail};
+use tidings_core::dispatch::Signal;
+use tidings_core::id::IdSource;
+use tidings_core::webhook::{SigningSecret, Webhook};
+use tidings_store::catalogue::webhooks::WebhookRecord;
+use tidings_store::{Control, Store};
+use tokio::net::TcpListener;
+use tokio::sync::watch;
+
+use crate::api::App;
+use crate::api::auth::{KeyEntry, KeyHash, Keyring, Scope, hash};
+use crate::clock::{self, Clock};
+use crate::config::{Settings, parse_hex_key};
+use crate::engine::{Engine, Inbox, Input, Parts};
+use crate::http_server;
+use crate::metrics::Metrics;
+use crate::registry::{Registry, builtin_profiles};
+use crate::seal::Sealer;
+use crate::sender::{Sender, SenderConfig};
+
+/// A server that accepts requests.
+#[derive(Debug)]
+pub struct Server {
+    pub app: Arc<App>,
+    engine: Engine,
+    http: http_server::HttpServer,
+    stop: watch::Sender<bool>,
+    /// Address and port that it listens on.
+    pub address: std::net::SocketAddr,
+}
+
+impl Server {
+    /// Opens the store, restores what was owed, starts sending and listens.
+    pub async fn start(mut settings: Settings, clock: Clock) -> Result<Self> {
+        let (inbox, inputs) = Inbox::new();
+        let store = open_store(&settings, &clock, &inbox)?;
+        let sealer = Sealer::new(secret_key(&settings)?);
+        let keyring = load_keys(&store, &mut settings).await?;
+        refuse_open_doors(&settings)?;
+        let egress = Arc::new(settings.egress.clone());
+        let webhooks = load_webhooks(&store, &sealer).await?;
+        let registry = Registry::new(builtin_profiles(), Arc::clone(&egress), webhooks);
+        if registry.profile(&settings.default_profile).is_none() {
+            let known = registry.profile_names().join(", ");
+            bail!("default_profile: no profile `{}`; known are {known}", settings.default_profile);
+        }
+        let parts = Arc::new(Parts {
+            ids: Arc::new(IdSource::new(0, store.largest_id().await?)),
+            registry: Arc::new(registry),
+            sender: sender(&settings, egress)?,
+            metrics: Arc::new(Metrics::new()),
+            clock,
+            inbox,
+            store,
+        });
+        restore_queue(&parts).await?;
+        let engine = Engine::start(Arc::clone(&parts), inputs);
+        let (stop, stopping) = watch::channel(false);
+        let listener = TcpListener::bind(settings.listen)
+            .await
+            .with_context(|| format!("cannot listen on {}", settings.listen))?;
+        let address = listener.local_addr()?;
+        let app =
+            Arc::new(App::new(settings, &parts, keyring, sealer, engine.state.clone(), stopping));
+        let http = http_server::start(listener, Arc::clone(&app));
+        Ok(Self { app, engine, http, stop, address })
+    }
+
+    /// Accepts no more, finishes what is under way within the deadline, writes everything down.
+    pub async fn stop(self) {
+        let deadline = self.app.settings.stop_deadline;
+        self.stop.send_replace(true);
+        self.http.stop(deadline / 2).await;
+        self.engine.drain(deadline).await;
+        self.app.store.close().await;
+    }
+}
+
+fn open_store(settings: &Settings, clock: &Clock, inbox: &Inbox) -> Result<Store> {
+    let sink = inbox.clone();
+    let told = Box::new(move |changes| sink.tell(Input::Committed(changes)));
+    let store = Store::open_sqlite(&settings.data_dir, clock.as_fn(), told)?;
+    Ok(store)
+}
+
+fn sender(settings: &Settings, egress: Arc<tidings_core::egress::EgressPolicy>) -> Result<Sender> {
+    let mut config = SenderConfig::new(egress);
+    if let Some(path) = &settings.extra_ca_file {
+        let pem =
+            std::fs::read(path).with_context(|| format!("egress.ca_file {}", path.display()))?;
+        config.extra_ca_pem = Some(pem);
+    }
+    Ok(Sender::new(config)?)
+}
+
+/// The key of the settings, or the one in the data directory, which is made at the first start.
+fn secret_key(settings: &Settings) -> Result<[u8; 32]> {
+    if let Some(key) = settings.secret_key {
+        return Ok(key);
+    }
+    let path = settings.data_dir.join("secret.key");
+    match std::fs::read_to_string(&path) {
+        Ok(text) => parse_hex_key(&text)
+            .with_context(|| format!("{} does not hold 64 hex characters", path.display())),
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => make_secret_key(&path),
+        Err(error) => Err(error).with_context(|| format!("cannot read {}", path.display())),
+    }
+}
+
+fn make_secret_key(path: &Path) -> Result<[u8; 32]> {
+    use std::io::Write as _;
+    use std::os::unix::fs::OpenOptionsExt as _;
+    let key = clock::random::<32>();
+    let text: String = key.iter().map(|byte| format!("{byte:02x}")).collect();
+    let mut options = std::fs::OpenOptions::new();
+    let mut file = options
+        .write(true)
+        .create_new(true)
+        .mode(0o600)
+        .open(path)
+        .with_context(|| format!("cannot create {}", path.display()))?;
+    file.write_all(text.as_bytes())?;
+    // Without the key the secrets in the store are lost, so it is on disk before the first of them.
+    file.sync_all()?;
+    Ok(key)
+}
+
+async fn load_keys(store: &Store, settings: &mut Settings) -> Result<Keyring> {
+    let keyring = Keyring::default();
+    for tenant in store.tenants().await? {
+        keyring.put_tenant(tenant.id);
+    }
+    for key in store.keys().await?.into_iter().filter(|key| key.revoked_at.is_none()) {
+        let Ok(hash) = KeyHash::try_from(key.hash.as_slice()) else { continue };
+        let scopes = key.scopes.split(' ').filter_map(Scope::parse).collect();
+        keyring.put(hash, KeyEntry { id: Some(key.id), tenant: key.tenant, scopes });
+        settings.stored_keys = true;
+    }
+    if let Some(admin_key) = &settings.admin_key {
+        let entry = KeyEntry { id: None, tenant: None, scopes: Scope::ALL.to_vec() };
+        keyring.put(hash(admin_key), entry);
+    }
+    Ok(keyring)
+}
+
+/// Without keys anyone who can connect may do anything, so only this machine may connect.
+fn refuse_open_doors(settings: &Settings) -> Result<()> {
+    if settings.has_keys() || settings.listen.ip().is_loopback() {
+        return Ok(());
+    }
+    bail!(
+        "Missing required settings: TIDINGS_ADMIN_KEY. Without any key the server only listens on \
+         loopback, and {} is not loopback",
+        settings.listen
+    )
+}
+
+async fn load_webhooks(store: &Store, sealer: &Sealer) -> Result<Vec<Webhook>> {
+    let records = store.webhooks().await?;
+    records.into_iter().map(|record| open_secrets(record, sealer)).collect()
+}
+
+fn open_secrets(record: WebhookRecord, sealer: &Sealer) -> Result<Webhook> {
+    let mut webhook = record.webhook;
+    let opened = sealer
+        .open(webhook.id.as_i64(), &record.sealed)
+        .with_context(|| format!("the secrets of {}", webhook.id))?;
+    webhook.secrets = serde_json::from_slice::<Vec<SigningSecret>>(&opened)?;
+    Ok(webhook)
+}
+
+/// Tells the engine of every webhook and of every lane that has rows, and ends what is owed to
+/// webhooks that are gone.
+async fn restore_queue(parts: &Arc<Parts>) -> Result<()> {
+    let mut healths: HashMap<_, _> = parts.store.healths().await?.into_iter().collect();
+    for record in parts.store.webhooks().await? {
+        let id = record.webhook.id;
+        if let Some(outgoing) = parts.registry.outgoing(id).filter(|o| o.webhook.active) {
+            let settings = outgoing.settings(healths.remove(&id));
+            parts.inbox.signal(Signal::Webhook(Box::new(settings)));
+        }
+    }
+    let mut owed = 0;
+    for summary in parts.store.lanes().await? {
+        owed += summary.rows;
+        let webhook = summary.lane.webhook;
+        if parts.registry.outgoing(webhook).is_some_and(|outgoing| outgoing.webhook.active) {
+            parts.inbox.signal(Signal::Waiting { lane: summary.lane, next: summary.next });
+        } else {
+            parts.store.control(Control::EndDeliveries { webhook }).await?;
+        }
+    }
+    if owed > 0 {
+        tracing::info!(deliveries = owed, "resuming");
+    }
+    Ok(())
+}
