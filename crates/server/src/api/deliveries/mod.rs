@@ -1,1 +1,3 @@
 //! `/api/deliveries` and `/api/dead-letters`.
+
+pub mod view;
