@@ -54,7 +54,7 @@ pub const ORDERED_LANES: u8 = 64;
 pub const ORDER_HOLD_MS: i64 = HOUR_MS;
 
 /// Attempts in flight over all webhooks: each is a socket and a task of some 20 KiB.
-pub const ATTEMPTS_IN_FLIGHT_MAX: usize = 1_024;
+pub const ATTEMPTS_IN_FLIGHT_MAX: usize = 2_048;
 /// Outcomes not yet committed; beyond it no new attempt starts.
 pub const UNSETTLED_MAX: usize = 20_000;
 /// Rows of one lane and of all lanes in the dispatcher's memory; a row is some 120 bytes.

@@ -29,7 +29,7 @@ pub(super) enum Turn {
 
 /// Attempts at once to a webhook that has not shown yet what it can bear. A hung receiver takes
 /// these and no more; each quick success allows one more, up to the webhook's concurrency.
-const WINDOW_START: u32 = 16;
+const WINDOW_START: u32 = 4;
 /// A wait of at least this makes it worth giving the lanes' memory back when memory is short.
 const LONG_WAIT_MS: i64 = 10_000;
 
@@ -45,6 +45,8 @@ pub(super) struct WebhookLanes {
     pace: Pace,
     /// Attempts at once that the receiver has shown it can bear.
     window: u32,
+    /// It has succeeded, and not timed out since.
+    has_answered: bool,
     /// Attempts on the network with their starts, oldest first; ended ones leave when they are first.
     running: VecDeque<(DeliveryId, Timestamp, bool)>,
     in_flight: u32,
@@ -69,6 +71,7 @@ impl WebhookLanes {
             health: settings.health.unwrap_or_default(),
             pace: Pace::default(),
             window: WINDOW_START,
+            has_answered: false,
             running: VecDeque::new(),
             in_flight: 0,
             given_out: 0,
@@ -155,7 +158,7 @@ impl WebhookLanes {
         if let Some(until) = self.pace.held_until(now) {
             return Turn::Wait(until);
         }
-        if !slow_allowed && self.is_slow(now) {
+        if !slow_allowed && !self.may_use_the_last_slots(now) {
             return Turn::Refused;
         }
         let slot = match self.pick_slot(now) {
@@ -206,6 +209,12 @@ impl WebhookLanes {
             };
         }
         Err(soonest)
+    }
+
+    /// The last slots are for webhooks that have answered and have no attempt hanging; any other may
+    /// have one attempt there, to show what it is.
+    fn may_use_the_last_slots(&mut self, now: Timestamp) -> bool {
+        self.in_flight == 0 || (self.has_answered && !self.is_slow(now))
     }
 
     /// Whether an attempt of it has been on the network for long.
@@ -286,8 +295,10 @@ impl WebhookLanes {
     fn adapt_window(&mut self, judged: &verdict::Judged, duration_ms: u32) {
         if judged.overloaded {
             self.window = (self.window / 2).max(1);
+            self.has_answered = false;
         } else if judged.charge == Charge::Success && i64::from(duration_ms) <= SLOW_ATTEMPT_MS {
             self.window = (self.window + 1).min(self.concurrency.max(WINDOW_START));
+            self.has_answered = true;
         }
     }
 
