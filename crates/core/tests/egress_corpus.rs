@@ -8,7 +8,7 @@ fn policy() -> EgressPolicy {
 }
 
 fn opened(rules: &str) -> EgressPolicy {
-    EgressPolicy { allow: AllowRule::parse_list(rules).unwrap(), ..EgressPolicy::default() }
+    EgressPolicy { allow: AllowRule::parse_list(rules).expect("a rule"), ..EgressPolicy::default() }
 }
 
 /// `Ok(authority)`, or the error's code.
@@ -485,7 +485,10 @@ fn unescape(text: &str) -> String {
                 Some('0') => '\0',
                 Some('u') => {
                     let code: String = chars.by_ref().skip(1).take_while(|c| *c != '}').collect();
-                    char::from_u32(u32::from_str_radix(&code, 16).unwrap()).unwrap()
+                    u32::from_str_radix(&code, 16)
+                        .ok()
+                        .and_then(char::from_u32)
+                        .expect("a character")
                 }
                 Some(c) => c,
                 None => panic!("a lone backslash"),

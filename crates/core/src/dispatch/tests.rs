@@ -181,20 +181,19 @@ const BROKEN: Met = Met::Status { code: 500, retry_after: None };
 
 #[test]
 fn turns_go_round_so_a_backlog_delays_only_itself() {
-    let mut stage = Stage::new(Limits { attempts_in_flight: 4, ..Limits::default() });
+    let mut stage = Stage::new(Limits { attempts_in_flight: 8, ..Limits::default() });
     let busy = stage.webhook(1, |_| {});
     let other = stage.webhook(2, |_| {});
     stage.owe(busy, 0, 100);
-    assert_eq!(stage.take_started().len(), 4);
-    stage.owe(other, 0, 1);
-    // The next free slot but one goes to the other webhook at the latest.
-    let mut order = Vec::new();
-    for n in 0..2 {
-        let owed = stage.rows.values().nth(n).cloned().expect("it is owed");
+    stage.owe(other, 0, 100);
+    let mut turns = Vec::new();
+    for _ in 0..100 {
+        let owed = stage.started.remove(0);
+        turns.push(owed.lane.webhook);
         stage.finish(owed, OK);
-        order.extend(stage.take_started().into_iter().map(|owed| owed.lane.webhook));
     }
-    assert!(order.contains(&other), "{order:?}");
+    let of_other = turns.iter().filter(|webhook| **webhook == other).count();
+    assert!((40..=60).contains(&of_other), "{of_other} of 100");
 }
 
 #[test]
