@@ -16,6 +16,12 @@ impl Clock {
         Self(Arc::new(now))
     }
 
+    /// A clock that tells what it is told, for tests.
+    #[must_use]
+    pub fn from_fn(now: impl Fn() -> Timestamp + Send + Sync + 'static) -> Self {
+        Self(Arc::new(now))
+    }
+
     #[must_use]
     pub fn now(&self) -> Timestamp {
         (self.0)()

@@ -1,0 +1,139 @@
+//! A plain HTTP client: one connection for each call, nothing hidden.
+
+use std::net::SocketAddr;
+
+use bytes::Bytes;
+use http::{HeaderMap, Method, Request};
+use http_body_util::{BodyExt as _, Full};
+use hyper::client::conn::http1;
+use hyper_util::rt::TokioIo;
+use serde_json::Value;
+use tokio::net::TcpStream;
+
+/// Calls one server. Cheap to clone.
+#[derive(Debug, Clone)]
+pub struct Client {
+    address: SocketAddr,
+    headers: Vec<(&'static str, String)>,
+}
+
+impl Client {
+    pub fn new(address: SocketAddr) -> Self {
+        Self { address, headers: Vec::new() }
+    }
+
+    /// A client that sends this header with each call, as `authorization` or `x-tenant-id`.
+    pub fn with_header(&self, name: &'static str, value: impl Into<String>) -> Self {
+        let mut client = self.clone();
+        client.headers.push((name, value.into()));
+        client
+    }
+
+    /// Where it calls: `http://127.0.0.1:port`.
+    pub fn url(&self) -> String {
+        format!("http://{}", self.address)
+    }
+
+    pub async fn get(&self, path: &str) -> Reply {
+        self.send(Method::GET, path, Bytes::new()).await
+    }
+
+    pub async fn delete(&self, path: &str) -> Reply {
+        self.send(Method::DELETE, path, Bytes::new()).await
+    }
+
+    pub async fn post(&self, path: &str, body: Value) -> Reply {
+        self.send(Method::POST, path, body.to_string()).await
+    }
+
+    /// A POST without a body, for what only happens: `/test`, `/pause`.
+    pub async fn act(&self, path: &str) -> Reply {
+        self.send(Method::POST, path, Bytes::new()).await
+    }
+
+    pub async fn put(&self, path: &str, body: Value) -> Reply {
+        self.send(Method::PUT, path, body.to_string()).await
+    }
+
+    pub async fn patch(&self, path: &str, body: Value) -> Reply {
+        self.send(Method::PATCH, path, body.to_string()).await
+    }
+
+    /// Any call, with exactly these bytes as its body.
+    pub async fn send(&self, method: Method, path: &str, body: impl Into<Bytes>) -> Reply {
+        let body = body.into();
+        let mut request =
+            Request::builder().method(method).uri(path).header("host", self.address.to_string());
+        if !body.is_empty() {
+            request = request.header("content-type", "application/json");
+        }
+        for (name, value) in &self.headers {
+            request = request.header(*name, value);
+        }
+        let request = request.body(Full::new(body)).expect("a well-formed request");
+        let stream = TcpStream::connect(self.address).await.expect("the server listens");
+        let (mut sender, connection) =
+            http1::handshake(TokioIo::new(stream)).await.expect("a fresh connection");
+        tokio::spawn(connection);
+        let response = sender.send_request(request).await.expect("the server answers");
+        let (head, body) = response.into_parts();
+        let body = body.collect().await.expect("a whole answer").to_bytes();
+        Reply { status: head.status.as_u16(), headers: head.headers, body }
+    }
+}
+
+/// An answer.
+#[derive(Debug, Clone)]
+pub struct Reply {
+    pub status: u16,
+    pub headers: HeaderMap,
+    pub body: Bytes,
+}
+
+impl Reply {
+    /// The whole body as JSON; null when there is none.
+    #[track_caller]
+    pub fn json(&self) -> Value {
+        if self.body.is_empty() {
+            return Value::Null;
+        }
+        serde_json::from_slice(&self.body).expect("the answer is JSON")
+    }
+
+    /// `data` of a success; panics with the whole answer when the status is another.
+    #[track_caller]
+    pub fn expect(&self, status: u16) -> Value {
+        let json = self.json();
+        assert_eq!(self.status, status, "{json:#}");
+        if json.is_object() {
+            assert_eq!(json["success"], true, "{json:#}");
+        }
+        json["data"].clone()
+    }
+
+    /// The problem of a failure, checked to be one; panics with the whole answer when it is another.
+    #[track_caller]
+    pub fn problem(&self, status: u16) -> Value {
+        let json = self.json();
+        assert_eq!(self.status, status, "{json:#}");
+        assert_eq!(self.header("content-type"), "application/problem+json");
+        assert_eq!((&json["success"], &json["status"]), (&false.into(), &status.into()));
+        for member in ["type", "title", "detail", "code", "request_id"] {
+            assert!(json[member].is_string(), "`{member}` is missing: {json:#}");
+        }
+        json
+    }
+
+    /// The pointers of a 422, in the order in which they were noted.
+    #[track_caller]
+    pub fn pointers(&self) -> Vec<String> {
+        let problem = self.problem(422);
+        let errors = problem["errors"].as_array().expect("a 422 has errors");
+        errors.iter().map(|e| e["pointer"].as_str().expect("a text").to_owned()).collect()
+    }
+
+    /// A header; empty when there is none.
+    pub fn header(&self, name: &str) -> &str {
+        self.headers.get(name).and_then(|value| value.to_str().ok()).unwrap_or_default()
+    }
+}
