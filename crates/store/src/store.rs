@@ -40,9 +40,9 @@ impl Store {
     }
 
     /// Commits what an attempt led to. It is answered through the sink: trouble of the store delays
-    /// it and never loses it. `ordered`: a retry keeps its place in the lane.
-    pub fn settle(&self, settlement: Box<Settlement>, ordered: bool) {
-        self.queue.submit(Job::Settle { settlement, ordered });
+    /// it and never loses it.
+    pub fn settle(&self, settlement: Box<Settlement>) {
+        self.queue.submit(Job::Settle(settlement));
     }
 
     /// Commits a change of the catalogue or of a state machine.
@@ -79,6 +79,16 @@ impl Store {
     /// The largest id in use: where an [`tidings_core::id::IdSource`] continues.
     pub async fn largest_id(&self) -> Result<i64, ReadError> {
         self.queue.largest_id().await
+    }
+
+    /// Does now what maintenance would do when the committer is idle (retention, sorted indexes,
+    /// endings), until nothing is left to do.
+    pub async fn maintain(&self) -> Result<(), WriteError> {
+        let mut more = self.ask(|answer| Job::Maintain { afresh: true, answer }).await?;
+        while more {
+            more = self.ask(|answer| Job::Maintain { afresh: false, answer }).await?;
+        }
+        Ok(())
     }
 
     /// Commits what has been submitted, brings it all into the database file and releases it.

@@ -42,10 +42,24 @@ pub(crate) trait Queue: Debug + Send + Sync {
 /// One thing to be committed, whole.
 #[derive(Debug)]
 pub(crate) enum Job {
-    Publish { publication: Publication, answer: Answer<PublishAnswer> },
-    Settle { settlement: Box<Settlement>, ordered: bool },
-    Change { change: Change, answer: Answer<ChangeAnswer> },
-    Control { control: Control, answer: Answer<ControlAnswer> },
+    Publish {
+        publication: Publication,
+        answer: Answer<PublishAnswer>,
+    },
+    Settle(Box<Settlement>),
+    Change {
+        change: Change,
+        answer: Answer<ChangeAnswer>,
+    },
+    Control {
+        control: Control,
+        answer: Answer<ControlAnswer>,
+    },
+    /// A step of maintenance now; answers whether there is more. `afresh`: with a new retention pass.
+    Maintain {
+        afresh: bool,
+        answer: Answer<bool>,
+    },
 }
 
 /// Where the answer to a job goes. Whoever asked may have gone; that is no error.
@@ -69,7 +83,8 @@ impl Job {
             Self::Publish { answer, .. } => answer.send(Err(error)),
             Self::Change { answer, .. } => answer.send(Err(error)),
             Self::Control { answer, .. } => answer.send(Err(error)),
-            Self::Settle { .. } => {}
+            Self::Maintain { answer, .. } => answer.send(Err(error)),
+            Self::Settle(_) => {}
         }
     }
 }

@@ -1,49 +1,215 @@
-//! The queue in an embedded SQLite file.
+//! The queue in an embedded SQLite file: one process, one thread that writes, readers beside it.
+//!
+//! In reading order: [`committer`] (what waits) → [`writer`] (the thread) → [`batch`] (a transaction)
+//! → what each kind of work writes.
 
 use std::borrow::Cow;
+use std::fmt;
+use std::fs::File;
 use std::path::Path;
 use std::pin::Pin;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::thread::JoinHandle;
+use std::time::Duration;
 
+use rusqlite::{Connection, params_from_iter};
 use tidings_core::delivery::{Lane, Owed};
 use tidings_core::event::Event;
 use tidings_core::id::EventId;
 
+use self::checkpoint::Checkpoints;
+use self::committer::Committer;
+use self::readers::Readers;
+use self::writer::Writer;
 use crate::committed::LaneSummary;
-use crate::error::{OpenError, ReadError, WriteError};
+use crate::error::OpenError;
 use crate::queue::{Job, Queue, Reading};
 use crate::store::{Now, Sink};
 use crate::value::{Row, Value};
 
-#[derive(Debug)]
-pub(crate) struct Sqlite;
+mod batch;
+mod change;
+mod checkpoint;
+mod committer;
+mod control;
+mod fanout;
+mod index;
+mod maintain;
+mod publish;
+mod readers;
+mod reads;
+mod retention;
+mod rollup;
+mod schema;
+mod seen;
+mod settle;
+mod value;
+mod writer;
+
+/// Where the database and the lock are, in the data directory.
+const DATABASE: &str = "tidings.db";
+const LOCK: &str = "tidings.lock";
+
+/// Older ones can lose committed writes when two connections write and checkpoint at once (the
+/// WAL-reset bug).
+const SQLITE_MIN: i32 = 3_051_003;
+const BUSY_TIMEOUT: Duration = Duration::from_secs(5);
+/// Queries for people, at most so many and so long.
+const READERS: usize = 4;
+const READ_PATIENCE: Duration = Duration::from_secs(1);
+/// Reads of the dispatcher and the sender have connections of their own.
+const QUEUE_READERS: usize = 2;
+const QUEUE_PATIENCE: Duration = Duration::from_secs(30);
+
+pub(crate) struct Sqlite {
+    committer: Arc<Committer>,
+    history: Readers,
+    queue: Readers,
+    /// What holds the file; taken when it is released.
+    held: Mutex<Option<Held>>,
+}
+
+struct Held {
+    writer: JoinHandle<()>,
+    /// Released last.
+    _lock: File,
+}
+
+impl fmt::Debug for Sqlite {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Sqlite").finish_non_exhaustive()
+    }
+}
 
 impl Sqlite {
-    pub(crate) fn open(_dir: &Path, _now: Now, _sink: Sink) -> Result<Self, OpenError> {
-        Err(OpenError::Database("not written yet".into()))
+    pub(crate) fn open(dir: &Path, now: Now, sink: Sink) -> Result<Self, OpenError> {
+        if rusqlite::version_number() < SQLITE_MIN {
+            return Err(OpenError::UnsafeSqlite { found: rusqlite::version() });
+        }
+        let lock = lock(dir)?;
+        let path = dir.join(DATABASE);
+        let database = |error: rusqlite::Error| OpenError::Database(error.to_string());
+        let mut conn = connect(&path).map_err(database)?;
+        schema::migrate(&mut conn)?;
+        let helper = connect(&path).map_err(database)?;
+        let page_size: i64 =
+            conn.query_row("PRAGMA page_size", [], |row| row.get(0)).map_err(database)?;
+        let io = |source| OpenError::Io { path: dir.to_owned(), source };
+        let page_size = page_size.unsigned_abs();
+        let checkpoints = Checkpoints::start(&mut conn, helper, page_size, BUSY_TIMEOUT)?;
+        let committer = Arc::new(Committer::new(now));
+        let writer = Writer::new(conn, Arc::clone(&committer), checkpoints, sink);
+        let writer = writer.map_err(database)?;
+        let thread = std::thread::Builder::new().name("tidings-writer".into());
+        let writer = thread.spawn(move || writer.run()).map_err(io)?;
+        Ok(Self {
+            committer,
+            history: Readers::new(&path, READERS, READ_PATIENCE),
+            queue: Readers::new(&path, QUEUE_READERS, QUEUE_PATIENCE),
+            held: Mutex::new(Some(Held { writer, _lock: lock })),
+        })
     }
+
+    /// Commits what was submitted and gives the file back; blocks until it is done.
+    fn release(&self) {
+        self.history.close();
+        self.queue.close();
+        self.committer.close();
+        let held = self.held.lock().unwrap_or_else(PoisonError::into_inner).take();
+        if let Some(held) = held
+            && held.writer.join().is_err()
+        {
+            tracing::error!("the writer had panicked");
+        }
+    }
+}
+
+/// Whoever forgets to close waits here instead.
+impl Drop for Sqlite {
+    fn drop(&mut self) {
+        self.release();
+    }
+}
+
+/// Takes the directory for this process.
+fn lock(dir: &Path) -> Result<File, OpenError> {
+    let io = |source| OpenError::Io { path: dir.to_owned(), source };
+    std::fs::create_dir_all(dir).map_err(io)?;
+    let file = File::options().create(true).write(true).truncate(false).open(dir.join(LOCK));
+    let file = file.map_err(io)?;
+    match file.try_lock() {
+        Ok(()) => Ok(file),
+        Err(std::fs::TryLockError::WouldBlock) => Err(OpenError::InUse(dir.to_owned())),
+        Err(std::fs::TryLockError::Error(source)) => Err(io(source)),
+    }
+}
+
+/// A connection that writes.
+fn connect(path: &Path) -> rusqlite::Result<Connection> {
+    let conn = Connection::open(path)?;
+    conn.busy_timeout(BUSY_TIMEOUT)?;
+    // Before the first table; without effect afterwards.
+    conn.pragma_update(None, "page_size", 4096)?;
+    conn.pragma_update_and_check(None, "journal_mode", "wal", |_| Ok(()))?;
+    // Each commit is on disk before it is answered: the promise.
+    conn.pragma_update(None, "synchronous", "full")?;
+    conn.pragma_update(None, "foreign_keys", false)?;
+    conn.pragma_update(None, "trusted_schema", false)?;
+    conn.pragma_update(None, "cache_size", -32_768)?;
+    conn.pragma_update(None, "temp_store", "memory")?;
+    conn.pragma_update_and_check(None, "journal_size_limit", 64 << 20, |_| Ok(()))?;
+    conn.pragma_update_and_check(None, "wal_autocheckpoint", 0, |_| Ok(()))?;
+    conn.set_prepared_statement_cache_capacity(128);
+    Ok(conn)
+}
+
+fn shared(conn: &Connection, sql: &str, args: &[Value]) -> rusqlite::Result<Vec<Row>> {
+    let mut statement = conn.prepare_cached(sql)?;
+    let columns = statement.column_count();
+    let rows = statement.query_map(params_from_iter(args), |row| {
+        Ok(Row((0..columns).map(|n| row.get(n)).collect::<Result<_, _>>()?))
+    })?;
+    rows.collect()
 }
 
 impl Queue for Sqlite {
     fn submit(&self, job: Job) {
-        job.refuse(WriteError::Closed);
+        self.committer.submit(job);
     }
+
     fn lanes(&self) -> Reading<'_, Vec<LaneSummary>> {
-        Box::pin(async { Err(ReadError::Closed) })
+        Box::pin(self.queue.run(reads::lanes))
     }
-    fn page(&self, _lane: Lane, _limit: usize) -> Reading<'_, Vec<Owed>> {
-        Box::pin(async { Err(ReadError::Closed) })
+
+    fn page(&self, lane: Lane, limit: usize) -> Reading<'_, Vec<Owed>> {
+        Box::pin(self.queue.run(move |conn| reads::page(conn, lane, limit)))
     }
-    fn event(&self, _id: EventId) -> Reading<'_, Option<Arc<Event>>> {
-        Box::pin(async { Err(ReadError::Closed) })
+
+    fn event(&self, id: EventId) -> Reading<'_, Option<Arc<Event>>> {
+        Box::pin(self.queue.run(move |conn| reads::event(conn, id)))
     }
+
     fn largest_id(&self) -> Reading<'_, i64> {
-        Box::pin(async { Err(ReadError::Closed) })
+        Box::pin(self.queue.run(reads::largest_id))
     }
-    fn rows(&self, _sql: Cow<'static, str>, _args: Vec<Value>) -> Reading<'_, Vec<Row>> {
-        Box::pin(async { Err(ReadError::Closed) })
+
+    fn rows(&self, sql: Cow<'static, str>, args: Vec<Value>) -> Reading<'_, Vec<Row>> {
+        Box::pin(self.history.run(move |conn| shared(conn, &sql, &args)))
     }
+
     fn close(&self) -> Pin<Box<dyn Future<Output = ()> + Send + '_>> {
-        Box::pin(async {})
+        self.committer.close();
+        // Joining blocks, so it is done where blocking is allowed.
+        let (committer, history, queue) =
+            (Arc::clone(&self.committer), self.history.clone(), self.queue.clone());
+        let held = self.held.lock().unwrap_or_else(PoisonError::into_inner).take();
+        Box::pin(async move {
+            let release = move || {
+                drop(Self { committer, history, queue, held: Mutex::new(held) });
+            };
+            if let Err(error) = tokio::task::spawn_blocking(release).await {
+                tracing::error!(%error, "closing the store");
+            }
+        })
     }
 }

@@ -1,0 +1,69 @@
+//! Changes of the catalogue and of state machines.
+
+use rusqlite::{ErrorCode, params_from_iter};
+
+use super::batch::{Applied, Failure, Tx};
+use super::seen::{self, Kind, Seen};
+use crate::change::{Change, ChangeAnswer, Statement};
+use crate::error::WriteError;
+
+impl Tx<'_> {
+    /// Makes a change, all or nothing: what it wrote before a conflict is taken back alone.
+    pub(super) fn change(&mut self, change: &Change) -> Applied<ChangeAnswer> {
+        if let Some(key) = &change.key {
+            let (name, fingerprint) = (&key.key.key, &key.key.fingerprint);
+            if let Some(ids) = seen::find(self.conn, key.tenant, Kind::Key, name, fingerprint)? {
+                let replayed = Some(seen::decode_ids(&ids));
+                return Ok(ChangeAnswer { replayed, ..ChangeAnswer::default() });
+            }
+        }
+        let mark = self.rollup.mark();
+        self.conn.prepare_cached("SAVEPOINT change")?.execute([])?;
+        let result = self.write_change(change);
+        if let Err(Failure::Refused(_)) = result {
+            self.conn.prepare_cached("ROLLBACK TO change")?.execute([])?;
+            self.rollup.rewind(mark);
+        }
+        // After any other error the whole transaction is rolled back.
+        if !matches!(result, Err(Failure::Sql(_))) {
+            self.conn.prepare_cached("RELEASE change")?.execute([])?;
+        }
+        result
+    }
+
+    fn write_change(&mut self, change: &Change) -> Applied<ChangeAnswer> {
+        let mut answer = ChangeAnswer::default();
+        for statement in &change.statements {
+            answer.rows.push(self.run(statement)?);
+        }
+        if let Some(key) = &change.key {
+            let seen = Seen {
+                tenant: key.tenant,
+                kind: Kind::Key,
+                key: &key.key.key,
+                fingerprint: &key.key.fingerprint,
+                event: None,
+                answer: &seen::encode_ids(&key.ids),
+            };
+            seen::remember(self.conn, &seen, self.now)?;
+        }
+        for publication in &change.publications {
+            answer.published.push(self.publish(publication)?);
+        }
+        Ok(answer)
+    }
+
+    /// Runs one statement; an unmet expectation or a violated constraint is a conflict.
+    pub(super) fn run(&self, statement: &Statement) -> Applied<usize> {
+        let result =
+            self.conn.prepare_cached(statement.sql)?.execute(params_from_iter(&statement.args));
+        match result {
+            Ok(rows) if statement.expect.is_none_or(|expected| expected == rows) => Ok(rows),
+            Ok(_) => Err(Failure::Refused(WriteError::Conflict)),
+            Err(error) if error.sqlite_error_code() == Some(ErrorCode::ConstraintViolation) => {
+                Err(Failure::Refused(WriteError::Conflict))
+            }
+            Err(error) => Err(error.into()),
+        }
+    }
+}

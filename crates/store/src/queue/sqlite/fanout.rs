@@ -1,0 +1,131 @@
+//! A fan-out too large for one transaction is written in slices, so that it does not make everything
+//! else wait. It is answered, counted and handed on only with its last slice; until then `unfinished`
+//! hides its rows, and an interrupted one is withdrawn, for nobody was told of it.
+
+use rusqlite::params;
+use tidings_core::limits::FANOUT_SLICE;
+use tidings_core::publication::Publication;
+
+use super::batch::{Applied, Failure, Tx};
+use super::publish::Known;
+use super::rollup::Noted;
+use super::seen;
+use crate::change::PublishAnswer;
+use crate::error::WriteError;
+use crate::queue::Answer;
+
+/// A publication that is being written in slices.
+#[derive(Debug)]
+pub(super) struct Fanout {
+    pub(super) publication: Publication,
+    pub(super) answer: Answer<PublishAnswer>,
+    /// Deliveries written so far; the events are written with the first of them.
+    pub(super) written: Option<usize>,
+}
+
+impl Fanout {
+    pub(super) fn events(&self) -> impl Iterator<Item = i64> {
+        self.publication.events.iter().map(|planned| planned.event.id.as_i64())
+    }
+}
+
+/// What a slice did.
+#[derive(Debug)]
+pub(super) enum Step {
+    /// So many deliveries are written by now.
+    Written(usize),
+    Finished(PublishAnswer),
+}
+
+/// Whether a publication is written in slices.
+pub(super) fn is_large(publication: &Publication) -> bool {
+    publication.events.iter().map(|planned| planned.deliveries.len()).sum::<usize>() > FANOUT_SLICE
+}
+
+impl Tx<'_> {
+    /// Writes the next slice.
+    pub(super) fn fan_out(&mut self, fanout: &Fanout) -> Applied<Step> {
+        let publication = &fanout.publication;
+        // Looked at before the first slice, and again with every other: someone else may have used
+        // the same key or event id meanwhile.
+        let known = match (self.known(publication)?, fanout.written) {
+            (Known::Replayed(answer), None) => return Ok(Step::Finished(answer)),
+            (Known::New(known), None) => known,
+            (Known::New(known), Some(_)) if known.iter().all(Option::is_none) => known,
+            // It is withdrawn; asked again, it finds what the other one wrote.
+            _ => return Err(Failure::Refused(WriteError::Overloaded { retry_after_s: 1 })),
+        };
+        if known.iter().any(Option::is_some) {
+            // Part of it is known: rare, and simplest done at once.
+            return Ok(Step::Finished(self.write_publication(publication, known)?));
+        }
+        if fanout.written.is_none() {
+            self.begin(publication)?;
+        }
+        let written = fanout.written.unwrap_or(0);
+        let all = publication.events.iter().flat_map(|planned| &planned.deliveries);
+        let mut end = written;
+        for owed in all.skip(written).take(FANOUT_SLICE) {
+            self.insert_owed(owed)?;
+            end += 1;
+        }
+        if end - written == FANOUT_SLICE {
+            Ok(Step::Written(end))
+        } else {
+            self.finish(publication)
+        }
+    }
+
+    fn begin(&mut self, publication: &Publication) -> Applied<()> {
+        for planned in &publication.events {
+            self.insert_event(&planned.event)?;
+            let ids = || planned.deliveries.iter().map(|owed| owed.id.as_i64());
+            self.conn
+                .prepare_cached("INSERT INTO unfinished (event, first, last) VALUES (?, ?, ?)")?
+                .execute((
+                    planned.event.id.as_i64(),
+                    ids().min().unwrap_or(0),
+                    ids().max().unwrap_or(0),
+                ))?;
+        }
+        Ok(())
+    }
+
+    fn finish(&mut self, publication: &Publication) -> Applied<Step> {
+        let mut events = Vec::with_capacity(publication.events.len());
+        for planned in &publication.events {
+            self.conn
+                .prepare_cached("DELETE FROM unfinished WHERE event = ?")?
+                .execute([planned.event.id.as_i64()])?;
+            for owed in &planned.deliveries {
+                self.rollup.note((owed.tenant, owed.lane.webhook), self.now, Noted::Accepted);
+            }
+            self.remember_event(planned)?;
+            events.push(seen::published(planned, false));
+        }
+        self.remember_key(publication, &events)?;
+        Ok(Step::Finished(PublishAnswer { events, replayed: false }))
+    }
+
+    /// Takes back up to `limit` rows of an interrupted fan-out; tells how many.
+    pub(super) fn withdraw(&mut self, event: i64, limit: usize) -> Applied<usize> {
+        let rows = self
+            .conn
+            .prepare_cached(
+                "DELETE FROM queue WHERE id IN (SELECT q.id FROM unfinished u JOIN queue q \
+                 ON q.id BETWEEN u.first AND u.last AND q.event = u.event WHERE u.event = ? LIMIT ?)",
+            )?
+            .execute(params![event, limit as i64])?;
+        if rows < limit {
+            for sql in [
+                "DELETE FROM events_by_tenant WHERE id = ?1 \
+                 AND tenant = (SELECT tenant FROM events WHERE id = ?1)",
+                "DELETE FROM events WHERE id = ?1",
+                "DELETE FROM unfinished WHERE event = ?1",
+            ] {
+                self.conn.prepare_cached(sql)?.execute([event])?;
+            }
+        }
+        Ok(rows)
+    }
+}

@@ -1,0 +1,130 @@
+//! Publications: events with the deliveries that are owed for them.
+
+use rusqlite::params;
+use tidings_core::delivery::Owed;
+use tidings_core::event::Event;
+use tidings_core::publication::{PlannedEvent, Publication, Published};
+
+use super::batch::{Applied, Tx};
+use super::rollup::Noted;
+use super::seen::{self, Kind, Seen};
+use crate::change::PublishAnswer;
+
+/// What is known of a publication before it is written.
+pub(super) enum Known {
+    /// Its key was seen: this is its answer.
+    Replayed(PublishAnswer),
+    /// For each event, what is to be answered if it was accepted before.
+    New(Vec<Option<Published>>),
+}
+
+impl Tx<'_> {
+    /// Writes a publication, unless it is known or in conflict with what is.
+    pub(super) fn publish(&mut self, publication: &Publication) -> Applied<PublishAnswer> {
+        match self.known(publication)? {
+            Known::Replayed(answer) => Ok(answer),
+            Known::New(known) => self.write_publication(publication, known),
+        }
+    }
+
+    /// What was seen of it. Refuses a conflict; writes nothing.
+    pub(super) fn known(&self, publication: &Publication) -> Applied<Known> {
+        if let Some(key) = &publication.key {
+            let tenant = publication.tenant;
+            if let Some(answer) =
+                seen::find(self.conn, tenant, Kind::Key, &key.key, &key.fingerprint)?
+            {
+                let events = seen::decode(&answer);
+                return Ok(Known::Replayed(PublishAnswer { events, replayed: true }));
+            }
+        }
+        Ok(Known::New(seen::known_events(self.conn, publication)?))
+    }
+
+    /// Writes a publication whose conflicts have been ruled out.
+    pub(super) fn write_publication(
+        &mut self,
+        publication: &Publication,
+        known: Vec<Option<Published>>,
+    ) -> Applied<PublishAnswer> {
+        let mut events = Vec::with_capacity(known.len());
+        for (planned, known) in publication.events.iter().zip(known) {
+            if let Some(known) = known {
+                events.push(known);
+                continue;
+            }
+            self.insert_event(&planned.event)?;
+            for owed in &planned.deliveries {
+                self.insert_owed(owed)?;
+                self.rollup.note((owed.tenant, owed.lane.webhook), self.now, Noted::Accepted);
+            }
+            self.remember_event(planned)?;
+            events.push(seen::published(planned, false));
+        }
+        self.remember_key(publication, &events)?;
+        Ok(PublishAnswer { events, replayed: false })
+    }
+
+    pub(super) fn insert_event(&mut self, event: &Event) -> Applied<()> {
+        self.hot.insert_event.execute(params![
+            event.id.as_i64(),
+            event.tenant.as_i64(),
+            event.client_id,
+            event.event_type,
+            event.timestamp.as_millis(),
+            event.ordering_key,
+            event.deliver_at.map(tidings_core::time::Timestamp::as_millis),
+            event.expires_at.map(tidings_core::time::Timestamp::as_millis),
+            &*event.data,
+        ])?;
+        self.index_late_event(event)
+    }
+
+    pub(super) fn insert_owed(&mut self, owed: &Owed) -> Applied<()> {
+        self.hot.insert_queue.execute(params![
+            owed.id.as_i64(),
+            owed.tenant.as_i64(),
+            owed.lane.webhook.as_i64(),
+            owed.lane.slot,
+            owed.event.as_i64(),
+            owed.revision,
+            owed.ready_at.as_millis(),
+            owed.not_before.as_millis(),
+            owed.expires_at.map(tidings_core::time::Timestamp::as_millis),
+            owed.attempts,
+            owed.attempts_granted,
+        ])?;
+        Ok(())
+    }
+
+    /// Remembers the id that the publisher gave an event, if it gave one.
+    pub(super) fn remember_event(&self, planned: &PlannedEvent) -> Applied<()> {
+        let Some(client_id) = planned.event.client_id.as_deref() else { return Ok(()) };
+        let seen = Seen {
+            tenant: planned.event.tenant,
+            kind: Kind::ClientId,
+            key: client_id,
+            fingerprint: &planned.fingerprint,
+            event: Some(planned.event.id),
+            answer: &seen::encode(&[seen::published(planned, false)]),
+        };
+        seen::remember(self.conn, &seen, self.now)
+    }
+
+    pub(super) fn remember_key(
+        &self,
+        publication: &Publication,
+        events: &[Published],
+    ) -> Applied<()> {
+        let Some(key) = &publication.key else { return Ok(()) };
+        let seen = Seen {
+            tenant: publication.tenant,
+            kind: Kind::Key,
+            key: &key.key,
+            fingerprint: &key.fingerprint,
+            event: None,
+            answer: &seen::encode(events),
+        };
+        seen::remember(self.conn, &seen, self.now)
+    }
+}

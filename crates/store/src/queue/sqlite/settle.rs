@@ -1,0 +1,223 @@
+//! Settlements: what an attempt led to.
+
+use rusqlite::{OptionalExtension as _, params};
+use tidings_core::delivery::{Owed, Status};
+use tidings_core::id::{DeliveryId, WebhookId};
+use tidings_core::publication::Publication;
+use tidings_core::settlement::{Attempt, INACTIVE_MESSAGE, Reason, Settlement, Verdict};
+use tidings_core::time::Timestamp;
+
+use super::batch::{Applied, Failure, Tx, owed_with};
+use super::reads;
+use super::rollup::Noted;
+use crate::catalogue::webhooks;
+use crate::change::PublishAnswer;
+use crate::committed::Committed;
+use crate::value::{Row, Value};
+
+/// How a delivery ended.
+pub(super) struct End<'a> {
+    pub status: Status,
+    pub reason: Reason,
+    pub attempt: Option<&'a Attempt>,
+    pub at: Timestamp,
+}
+
+impl Tx<'_> {
+    /// Writes a settlement; tells what it changed.
+    pub(super) fn settle(&mut self, settlement: &Settlement) -> Applied<Vec<Committed>> {
+        let mut told = Vec::with_capacity(1);
+        told.push(self.settle_row(settlement)?);
+        if let Some(health) = &settlement.health {
+            let doc = serde_json::to_string(health).expect("health has string keys only");
+            self.conn
+                .prepare_cached(webhooks::UPSERT_HEALTH)?
+                .execute(params![settlement.owed.lane.webhook.as_i64(), doc])?;
+        }
+        if let Some(reason) = settlement.disable {
+            told.extend(self.disable(
+                settlement.owed.lane.webhook,
+                reason,
+                settlement.settled_at,
+            )?);
+        }
+        for publication in &settlement.announcements {
+            match self.publish(publication) {
+                Ok(answer) => tell_published(publication, &answer, &mut told),
+                Err(Failure::Refused(error)) => tracing::warn!(%error, "announcement not written"),
+                Err(error) => return Err(error),
+            }
+        }
+        Ok(told)
+    }
+
+    fn settle_row(&mut self, settlement: &Settlement) -> Applied<Committed> {
+        let Settlement { owed, attempt, .. } = settlement;
+        let of = (owed.tenant, owed.lane.webhook);
+        match settlement.verdict {
+            Verdict::End { status, reason } => {
+                if self.hot.delete_queue.execute((owed.id.as_i64(), owed.attempts))? == 0 {
+                    return self.stale(owed);
+                }
+                let attempt = attempt.as_ref();
+                self.end(owed, &End { status, reason, attempt, at: settlement.settled_at })?;
+                Ok(Committed::Settled { lane: owed.lane, id: owed.id, again: None })
+            }
+            Verdict::Retry { ready_at, not_before, attempts_granted } => {
+                let attempts = owed.attempts + u16::from(attempt.is_some());
+                let moved = self.hot.move_queue.execute((
+                    ready_at.as_millis(),
+                    not_before.as_millis(),
+                    attempts,
+                    attempts_granted,
+                    owed.id.as_i64(),
+                    owed.attempts,
+                ))?;
+                if moved == 0 {
+                    return self.stale(owed);
+                }
+                if let Some(attempt) = attempt {
+                    self.insert_attempt(owed.id, attempt, Some(not_before))?;
+                    self.note_attempt(owed, attempt, settlement.settled_at);
+                    if owed.attempts == 0 {
+                        self.rollup.note(of, settlement.settled_at, Noted::Retrying);
+                    }
+                }
+                let again =
+                    Owed { ready_at, not_before, attempts, attempts_granted, ..owed.clone() };
+                Ok(Committed::Settled { lane: owed.lane, id: owed.id, again: Some(again) })
+            }
+        }
+    }
+
+    /// The row was not as it had been given out: it has ended meanwhile (cancelled by hand, webhook
+    /// gone), or this settlement was written before.
+    fn stale(&self, owed: &Owed) -> Applied<Committed> {
+        let (lane, id) = (owed.lane, owed.id);
+        Ok(match reads::owed(self.conn, id)? {
+            Some(again) => Committed::Settled { lane, id, again: Some(again) },
+            None => Committed::Ended { lane, id },
+        })
+    }
+
+    /// Writes the history of a delivery whose queue row has just been deleted.
+    pub(super) fn end(&mut self, owed: &Owed, end: &End<'_>) -> Applied<()> {
+        let Owed { tenant, lane, .. } = *owed;
+        let attempts = owed.attempts + u16::from(end.attempt.is_some());
+        let folded = end.attempt.filter(|_| end.status == Status::Success && attempts == 1);
+        let error = match end.attempt {
+            Some(attempt) => Some(attempt.error.as_str()),
+            None => (end.reason == Reason::Inactive).then_some(INACTIVE_MESSAGE),
+        };
+        self.hot.insert_delivery.execute(params![
+            owed.id.as_i64(),
+            tenant.as_i64(),
+            lane.webhook.as_i64(),
+            lane.slot,
+            owed.event.as_i64(),
+            owed.revision,
+            end.status.code(),
+            end.reason.code(),
+            attempts,
+            owed.attempts_granted,
+            end.at.as_millis(),
+            end.attempt.map(|attempt| attempt.started_at.as_millis()),
+            end.attempt.and_then(|attempt| attempt.response_status),
+            error,
+            end.attempt.map(|attempt| attempt.error_type),
+            folded.map(|attempt| attempt.duration_ms),
+            folded.map(|attempt| attempt.revision),
+            folded.map(|attempt| attempt.signature.as_str()),
+            folded.map(|attempt| attempt.response_headers.as_str()),
+            folded.map(|attempt| attempt.response_body.as_str()),
+        ])?;
+        self.index_late_delivery(owed, end.status)?;
+        if let Some(attempt) = end.attempt {
+            if folded.is_none() {
+                self.insert_attempt(owed.id, attempt, None)?;
+            }
+            self.note_attempt(owed, attempt, end.at);
+        }
+        let tried = owed.attempts > 0;
+        let noted = Noted::Ended { status: end.status, tried };
+        self.rollup.note((tenant, lane.webhook), end.at, noted);
+        Ok(())
+    }
+
+    fn note_attempt(&mut self, owed: &Owed, attempt: &Attempt, at: Timestamp) {
+        let success = attempt.error.is_empty();
+        let noted = Noted::Attempt { duration_ms: attempt.duration_ms, success };
+        self.rollup.note((owed.tenant, owed.lane.webhook), at, noted);
+    }
+
+    pub(super) fn insert_attempt(
+        &mut self,
+        delivery: DeliveryId,
+        attempt: &Attempt,
+        retry_at: Option<Timestamp>,
+    ) -> Applied<()> {
+        self.hot.insert_attempt.execute(params![
+            delivery.as_i64(),
+            attempt.number,
+            attempt.started_at.as_millis(),
+            attempt.duration_ms,
+            attempt.revision,
+            attempt.signature,
+            attempt.response_status,
+            attempt.response_headers,
+            attempt.response_body,
+            attempt.error,
+            attempt.error_type,
+            retry_at.map(Timestamp::as_millis),
+        ])?;
+        Ok(())
+    }
+
+    /// Switches a webhook off, in the same transaction as the answer that called for it.
+    fn disable(
+        &mut self,
+        id: WebhookId,
+        reason: &'static str,
+        at: Timestamp,
+    ) -> Applied<Option<Committed>> {
+        let row = self
+            .conn
+            .prepare_cached(webhooks::ONE)?
+            .query_row([id.as_i64()], |row| {
+                (0..7).map(|n| row.get(n)).collect::<Result<Vec<Value>, _>>()
+            })
+            .optional()?;
+        let Some(Ok(record)) = row.map(|values| webhooks::record(Row(values).fields())) else {
+            return Ok(None);
+        };
+        let mut webhook = record.webhook;
+        if !webhook.active {
+            return Ok(None);
+        }
+        webhook.active = false;
+        webhook.disabled_reason = Some(reason.to_owned());
+        webhook.revision += 1;
+        webhook.updated_at = at;
+        for statement in webhooks::update(&webhook, None) {
+            self.run(&statement)?;
+        }
+        Ok(Some(Committed::Disabled { webhook: id, revision: webhook.revision, reason }))
+    }
+}
+
+/// Tells of the deliveries of the events that were new.
+pub(super) fn tell_published(
+    publication: &Publication,
+    answer: &PublishAnswer,
+    told: &mut Vec<Committed>,
+) {
+    if answer.replayed {
+        return;
+    }
+    for (planned, published) in publication.events.iter().zip(&answer.events) {
+        if !published.duplicate {
+            let owed = planned.deliveries.iter().map(|owed| owed_with(owed, &planned.event));
+            told.extend(owed.map(Committed::Owed));
+        }
+    }
+}

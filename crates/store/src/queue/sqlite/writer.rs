@@ -1,0 +1,258 @@
+//! The thread that writes: takes what has gathered, commits it, answers, tells, and again.
+//!
+//! While it waits for one fsync the next batch gathers, so the batches grow with the load by
+//! themselves. The thread outlives whatever befalls a batch: an error, a full disk, a panic.
+
+use std::collections::VecDeque;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::Arc;
+use std::time::Duration;
+
+use rusqlite::Connection;
+use tidings_core::settlement::Settlement;
+use tidings_core::time::{HOUR_MS, Timestamp};
+
+use super::batch::{self, Done, Work};
+use super::checkpoint::Checkpoints;
+use super::committer::Committer;
+use super::fanout::{Fanout, Step, is_large};
+use super::maintain::{Maintained, Upkeep};
+use super::settle::tell_published;
+use crate::committed::Committed;
+use crate::error::WriteError;
+use crate::queue::Job;
+use crate::store::Sink;
+
+/// A settlement that could not be written is tried again so much later …
+const TROUBLE_MS: i64 = 500;
+/// … and one that fails by itself, later still, for it is a fault of ours.
+const POISON_MS: i64 = 10_000;
+/// Maintenance after a commit comes so much later, so that it has something to do; and again so soon
+/// when there is more to do and a load as well.
+const MAINTAIN_AFTER_MS: i64 = 1_000;
+const MAINTAIN_SHARE_MS: i64 = 50;
+
+pub(super) struct Writer {
+    pub(super) conn: Connection,
+    pub(super) committer: Arc<Committer>,
+    pub(super) checkpoints: Checkpoints,
+    pub(super) sink: Sink,
+    pub(super) upkeep: Upkeep,
+    /// Settlements that could not be written, and when they are tried again. Never given up.
+    held: Vec<(Timestamp, Box<Settlement>)>,
+    /// Large fan-outs under way; each adds a slice to a batch in its turn.
+    fanouts: VecDeque<Box<Fanout>>,
+    maintain_at: Timestamp,
+}
+
+impl Writer {
+    pub(super) fn new(
+        conn: Connection,
+        committer: Arc<Committer>,
+        checkpoints: Checkpoints,
+        sink: Sink,
+    ) -> rusqlite::Result<Self> {
+        let upkeep = Upkeep::read(&conn)?;
+        let maintain_at = (committer.now)();
+        Ok(Self {
+            conn,
+            committer,
+            checkpoints,
+            sink,
+            upkeep,
+            held: Vec::new(),
+            fanouts: VecDeque::new(),
+            maintain_at,
+        })
+    }
+
+    /// Until the store is closed and everything that was submitted is committed.
+    pub(super) fn run(mut self) {
+        // If this thread ever dies, nobody may wait for it for ever.
+        let _abandon = Abandon(Arc::clone(&self.committer));
+        loop {
+            let (jobs, closing) = self.committer.take(self.patience());
+            let works = self.gather(jobs, closing);
+            if works.is_empty() && closing {
+                break;
+            }
+            if !works.is_empty() {
+                self.commit(works);
+                self.checkpoints.after_commit(&self.conn);
+            }
+        }
+        self.checkpoints.close(self.conn);
+    }
+
+    /// How long it may sleep when nothing is submitted.
+    fn patience(&self) -> Duration {
+        if !self.fanouts.is_empty() {
+            return Duration::ZERO;
+        }
+        let due = self.held.iter().map(|(due, _)| *due).fold(self.maintain_at, Ord::min);
+        let wait = due.since((self.committer.now)()).min(HOUR_MS);
+        Duration::from_millis(wait.unsigned_abs())
+    }
+
+    /// What the next transaction holds.
+    fn gather(&mut self, jobs: Vec<Job>, closing: bool) -> Vec<Work> {
+        let now = (self.committer.now)();
+        let mut works: Vec<Work> = Vec::with_capacity(jobs.len() + 2);
+        for job in jobs {
+            match job {
+                Job::Publish { publication, answer } if is_large(&publication) => {
+                    let fanout = Box::new(Fanout { publication, answer, written: None });
+                    self.upkeep.fanouts.extend(fanout.events());
+                    self.fanouts.push_back(fanout);
+                }
+                job => works.push(Work::Job(job)),
+            }
+        }
+        works.extend(self.fanouts.pop_front().map(Work::Fanout));
+        // A last try at the end; what fails then is still owed at the next start.
+        let due = self.held.extract_if(.., |(due, _)| closing || *due <= now);
+        works.extend(due.map(|(_, settlement)| Work::Job(Job::Settle(settlement))));
+        if self.maintain_at <= now && !closing {
+            works.push(Work::Maintain);
+        }
+        works
+    }
+
+    /// Commits works; halves them when a statement fails, until the one that fails stands alone.
+    fn commit(&mut self, mut works: Vec<Work>) {
+        let now = (self.committer.now)();
+        let before = self.upkeep.clone();
+        let (conn, upkeep) = (&mut self.conn, &mut self.upkeep);
+        let result = catch_unwind(AssertUnwindSafe(|| batch::commit(conn, &works, upkeep, now)));
+        let (text, pause) = match result {
+            Ok(Ok(done)) => return self.finish(works, done),
+            Ok(Err(error)) if batch::is_trouble(&error) => (error.to_string(), TROUBLE_MS),
+            Ok(Err(error)) => (error.to_string(), POISON_MS),
+            Err(_) => ("a panic of the writer".to_owned(), POISON_MS),
+        };
+        self.upkeep = before;
+        if pause == TROUBLE_MS || works.len() == 1 {
+            tracing::error!(error = text, works = works.len(), "a batch could not be committed");
+            return self.fail(works, &text, now + pause);
+        }
+        let tail = works.split_off(works.len() / 2);
+        self.commit(works);
+        self.commit(tail);
+    }
+
+    /// Nothing of these was written: publishers are told, settlements are kept.
+    fn fail(&mut self, works: Vec<Work>, text: &str, again: Timestamp) {
+        let error = WriteError::Unavailable(text.to_owned());
+        for work in works {
+            match work {
+                Work::Job(Job::Settle(settlement)) => self.held.push((again, settlement)),
+                Work::Job(job) => job.refuse(error.clone()),
+                Work::Fanout(fanout) => {
+                    self.forget(&fanout);
+                    fanout.answer.send(Err(error.clone()));
+                    self.maintain_at = self.maintain_at.min(again);
+                }
+                Work::Maintain => self.maintain_at = again,
+            }
+        }
+    }
+
+    /// After the commit: answers each, then tells all.
+    fn finish(&mut self, works: Vec<Work>, done: Vec<Result<Done, WriteError>>) {
+        let mut told = Vec::with_capacity(works.len());
+        let load = works.len() > 1;
+        let worked = works.iter().any(|work| !matches!(work, Work::Maintain));
+        for (work, done) in works.into_iter().zip(done) {
+            self.finish_one(work, done, load, &mut told);
+        }
+        if worked {
+            let soon = (self.committer.now)() + MAINTAIN_AFTER_MS;
+            self.maintain_at = self.maintain_at.min(soon);
+        }
+        if !told.is_empty() {
+            (self.sink)(told);
+        }
+    }
+
+    fn finish_one(
+        &mut self,
+        work: Work,
+        done: Result<Done, WriteError>,
+        load: bool,
+        told: &mut Vec<Committed>,
+    ) {
+        match (work, done) {
+            (Work::Job(Job::Publish { publication, answer }), Ok(Done::Published(published))) => {
+                tell_published(&publication, &published, told);
+                answer.send(Ok(published));
+            }
+            (Work::Job(Job::Settle(_)), Ok(Done::Settled(settled))) => told.extend(settled),
+            (Work::Job(Job::Change { change, answer }), Ok(Done::Changed(changed))) => {
+                for (publication, published) in change.publications.iter().zip(&changed.published) {
+                    tell_published(publication, published, told);
+                }
+                answer.send(Ok(changed));
+            }
+            (Work::Job(Job::Control { answer, .. }), Ok(Done::Controlled(controlled, more))) => {
+                told.extend(more);
+                answer.send(Ok(controlled));
+            }
+            (Work::Fanout(fanout), done) => self.stepped(fanout, done, told),
+            (Work::Job(Job::Maintain { answer, .. }), Ok(Done::Maintained(step))) => {
+                answer.send(Ok(step.more));
+                told.extend(step.told);
+            }
+            (Work::Maintain, Ok(Done::Maintained(step))) => self.maintained(step, load, told),
+            (Work::Job(job), Err(error)) => job.refuse(error),
+            (work, done) => unreachable!("{work:?} did {done:?}"),
+        }
+    }
+
+    fn stepped(
+        &mut self,
+        mut fanout: Box<Fanout>,
+        done: Result<Done, WriteError>,
+        told: &mut Vec<Committed>,
+    ) {
+        let answer = match done {
+            Ok(Done::Stepped(Step::Written(written))) => {
+                fanout.written = Some(written);
+                self.fanouts.push_back(fanout);
+                return;
+            }
+            Ok(Done::Stepped(Step::Finished(published))) => {
+                tell_published(&fanout.publication, &published, told);
+                Ok(published)
+            }
+            Ok(done) => unreachable!("a fan-out did {done:?}"),
+            Err(error) => Err(error),
+        };
+        self.forget(&fanout);
+        fanout.answer.send(answer);
+    }
+
+    /// From now on maintenance may withdraw what is left of it.
+    fn forget(&mut self, fanout: &Fanout) {
+        for event in fanout.events() {
+            self.upkeep.fanouts.remove(&event);
+        }
+    }
+
+    fn maintained(&mut self, step: Maintained, load: bool, told: &mut Vec<Committed>) {
+        told.extend(step.told);
+        let now = (self.committer.now)();
+        self.maintain_at = match (step.more, load) {
+            (true, true) => now + MAINTAIN_SHARE_MS,
+            (true, false) => now,
+            (false, _) => self.upkeep.next_pass_at.max(now),
+        };
+    }
+}
+
+struct Abandon(Arc<Committer>);
+
+impl Drop for Abandon {
+    fn drop(&mut self) {
+        self.0.abandon();
+    }
+}
