@@ -23,6 +23,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
+use http::Method;
 use http::header::{self, HeaderMap, HeaderName, HeaderValue};
 use http::uri::PathAndQuery;
 use http_body_util::Full;
@@ -46,7 +47,7 @@ pub struct Request {
     /// Where to.
     pub target: Arc<Target>,
     /// How.
-    pub method: http::Method,
+    pub method: Method,
     /// All headers but `Host` and the framing, which are ours; of two with one name the later counts.
     pub headers: Vec<(HeaderName, HeaderValue)>,
     /// The bytes that were signed.
@@ -140,25 +141,20 @@ impl Sender {
         started: Instant,
     ) -> Result<(), Failure> {
         let target = &*request.target;
-        let mut message = message_of(request)?;
-        let mut stale = None;
         if let Some(mut connection) = self.inner.pool.take(&target.origin, started) {
             reading.stage = Stage::Waiting;
-            match connection.head(message).await {
-                Ok(response) => {
-                    return self.read(connection, response, request, reading).await;
-                }
-                // The receiver closed it while we wrote: once, at once, on a connection of our own.
-                Err(error) if connection.heard_nothing() => stale = Some(error),
+            match connection.head(message_of(request)?).await {
+                Ok(response) => return self.read(connection, response, request, reading).await,
+                // The receiver closed it while we wrote: again, at once, on a new connection.
+                Err(_) if connection.heard_nothing() => {}
                 Err(error) => return Err(failure::of_hyper(&error)),
             }
-            message = message_of(request)?;
         }
-        drop(stale);
         // On the heap: the future of a handshake is large, and most attempts need none.
         let mut connection = Box::pin(self.inner.dialler.dial(target, &mut reading.stage)).await?;
         reading.stage = Stage::Waiting;
-        let response = connection.head(message).await.map_err(|error| failure::of_hyper(&error))?;
+        let response = connection.head(message_of(request)?).await;
+        let response = response.map_err(|error| failure::of_hyper(&error))?;
         self.read(connection, response, request, reading).await
     }
 
@@ -193,20 +189,17 @@ impl Sender {
 
 /// Headers that frame the message or belong to the connection; whoever sets them decides where a request
 /// ends, so nobody but us does. Without `Accept-Encoding` answers come as they are.
-fn is_ours(name: &HeaderName) -> bool {
-    [
-        header::HOST,
-        header::CONTENT_LENGTH,
-        header::TRANSFER_ENCODING,
-        header::CONNECTION,
-        header::ACCEPT_ENCODING,
-        header::EXPECT,
-        header::UPGRADE,
-        header::TE,
-        header::TRAILER,
-    ]
-    .contains(name)
-}
+static OURS: [HeaderName; 9] = [
+    header::HOST,
+    header::CONTENT_LENGTH,
+    header::TRANSFER_ENCODING,
+    header::CONNECTION,
+    header::ACCEPT_ENCODING,
+    header::EXPECT,
+    header::UPGRADE,
+    header::TE,
+    header::TRAILER,
+];
 
 fn message_of(request: &Request) -> Result<http::Request<Full<Bytes>>, Failure> {
     let unsendable = |_| Failure {
@@ -219,9 +212,15 @@ fn message_of(request: &Request) -> Result<http::Request<Full<Bytes>>, Failure> 
     let host = HeaderValue::from_str(&target.authority).map_err(|_| ()).map_err(unsendable)?;
     headers.insert(header::HOST, host);
     for (name, value) in &request.headers {
-        if !is_ours(name) {
+        if !OURS.contains(name) {
             headers.insert(name.clone(), value.clone());
         }
+    }
+    // Where a body is expected its absence is said: some servers answer 411 otherwise.
+    if request.body.is_empty()
+        && [Method::POST, Method::PUT, Method::PATCH].contains(&request.method)
+    {
+        headers.insert(header::CONTENT_LENGTH, HeaderValue::from_static("0"));
     }
     let path = PathAndQuery::try_from(target.path_and_query.as_str())
         .map_err(|_| ())

@@ -83,8 +83,9 @@ impl Pool {
             return Some(entry);
         }
         match idle.by_origin.get_mut(origin) {
-            Some(entries) if entries.len() >= self.per_destination => return Some(entry),
-            Some(entries) => entries.push(entry),
+            Some(entries) if entries.len() < self.per_destination => entries.push(entry),
+            Some(_) => return Some(entry),
+            None if self.per_destination == 0 => return Some(entry),
             None => drop(idle.by_origin.insert(origin.into(), vec![entry])),
         }
         idle.count += 1;

@@ -5,9 +5,12 @@ use std::net::IpAddr;
 use std::pin::Pin;
 use std::time::Duration;
 
-use hickory_resolver::TokioResolver;
 use hickory_resolver::config::LookupIpStrategy;
+use hickory_resolver::net::runtime::TokioRuntimeProvider;
+use hickory_resolver::net::{DnsError, NetError};
+use hickory_resolver::proto::op::ResponseCode;
 use hickory_resolver::proto::rr::Name;
+use hickory_resolver::{ResolverBuilder, TokioResolver};
 
 /// A lookup under way.
 pub type Resolving<'a> =
@@ -39,7 +42,11 @@ pub struct SystemResolver {
 impl SystemResolver {
     /// Reads the system's configuration.
     pub fn new() -> Self {
-        let resolver = TokioResolver::builder_tokio().and_then(|mut builder| {
+        Self::build(TokioResolver::builder_tokio())
+    }
+
+    fn build(builder: Result<ResolverBuilder<TokioRuntimeProvider>, NetError>) -> Self {
+        let resolver = builder.and_then(|mut builder| {
             let options = builder.options_mut();
             options.timeout = Duration::from_millis(900);
             options.attempts = 1; // Once more after the first: both fit the sender's two seconds.
@@ -63,22 +70,19 @@ impl SystemResolver {
         name.set_fqdn(true); // Search domains are never appended.
         match resolver.lookup_ip(name).await {
             Ok(found) => Ok(found.iter().collect()),
-            Err(error) if error.is_nx_domain() => Err(ResolveError::NoSuchName),
             Err(error) => Err(kind_of(&error)),
         }
     }
 }
 
 /// An empty answer without an error code says that there is no address; all else is a failure.
-fn kind_of(error: &hickory_resolver::net::NetError) -> ResolveError {
-    use hickory_resolver::net::{DnsError, NetError};
-    use hickory_resolver::proto::op::ResponseCode;
+fn kind_of(error: &NetError) -> ResolveError {
     match error {
-        NetError::Dns(DnsError::NoRecordsFound(none))
-            if none.response_code == ResponseCode::NoError =>
-        {
-            ResolveError::NoAddress
-        }
+        NetError::Dns(DnsError::NoRecordsFound(none)) => match none.response_code {
+            ResponseCode::NXDomain => ResolveError::NoSuchName,
+            ResponseCode::NoError => ResolveError::NoAddress,
+            _ => ResolveError::Failed,
+        },
         _ => ResolveError::Failed,
     }
 }
@@ -98,5 +102,91 @@ impl Resolve for SystemResolver {
 impl fmt::Debug for SystemResolver {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("SystemResolver").field("configured", &self.resolver.is_some()).finish()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::{Arc, Mutex};
+
+    use hickory_resolver::config::{NameServerConfig, ResolverConfig};
+    use tokio::net::UdpSocket;
+
+    use super::*;
+
+    /// A name server that answers by the first label, and remembers the names it was asked for.
+    async fn name_server() -> (SystemResolver, Arc<Mutex<Vec<String>>>) {
+        let socket = UdpSocket::bind("127.0.0.1:0").await.unwrap();
+        let port = socket.local_addr().unwrap().port();
+        let asked = Arc::new(Mutex::new(Vec::new()));
+        let names = asked.clone();
+        tokio::spawn(async move {
+            let mut query = [0; 512];
+            while let Ok((length, client)) = socket.recv_from(&mut query).await {
+                let (name, answer) = answer(&query[..length]);
+                names.lock().unwrap().push(name);
+                socket.send_to(&answer, client).await.unwrap();
+            }
+        });
+        let mut server = NameServerConfig::udp("127.0.0.1".parse().unwrap());
+        server.connections[0].port = port;
+        let search = Name::from_ascii("svc.cluster.local.").unwrap();
+        let config = ResolverConfig::from_parts(None, vec![search], vec![server]);
+        let provider = TokioRuntimeProvider::default();
+        (SystemResolver::build(Ok(TokioResolver::builder_with_config(config, provider))), asked)
+    }
+
+    /// The question's name, and a message (RFC 1035, 4.1) that echoes it with an answer.
+    fn answer(query: &[u8]) -> (String, Vec<u8>) {
+        let (mut at, mut labels) = (12, Vec::new());
+        while query[at] != 0 {
+            let end = at + 1 + usize::from(query[at]);
+            labels.push(String::from_utf8_lossy(&query[at + 1..end]).to_lowercase());
+            at = end;
+        }
+        let end = at + 5; // The root label, the type and the class.
+        let is_a = query[end - 4..end - 2] == [0, 1];
+        let code = match &*labels[0] {
+            "nx" => 3,
+            "servfail" => 2,
+            "refused" => 5,
+            _ => 0,
+        };
+        let records =
+            if labels[0] == "many" && is_a { 40_u8 } else { u8::from(labels[0] == "a" && is_a) };
+        let mut message = query[..2].to_vec();
+        message.extend([0x81, 0x80 | code, 0, 1, 0, records, 0, 0, 0, 0]);
+        message.extend(&query[12..end]);
+        for last in 0..records {
+            message.extend([0xc0, 12, 0, 1, 0, 1, 0, 0, 0, 60, 0, 4, 192, 0, 2, last]);
+        }
+        (labels.join("."), message)
+    }
+
+    #[tokio::test]
+    async fn what_a_name_server_can_say() {
+        let (resolver, asked) = name_server().await;
+        let found = resolver.resolve("a.example").await.unwrap();
+        assert_eq!(found, ["192.0.2.0".parse::<IpAddr>().unwrap()]);
+        for (name, error) in [
+            ("nx.example", ResolveError::NoSuchName),
+            ("empty.example", ResolveError::NoAddress),
+            ("servfail.example", ResolveError::Failed),
+            ("refused.example", ResolveError::Failed),
+            // A single label, which search domains would make a neighbour of.
+            ("nx", ResolveError::NoSuchName),
+        ] {
+            assert_eq!(resolver.resolve(name).await, Err(error), "{name}");
+        }
+        assert_eq!(resolver.resolve("many.example").await.unwrap().len(), 40);
+        let asked = asked.lock().unwrap();
+        assert!(asked.contains(&"nx".to_owned()));
+        assert!(!asked.iter().any(|name| name.ends_with("local")), "{asked:?}");
+    }
+
+    #[tokio::test]
+    async fn without_a_configuration_nobody_is_blamed() {
+        let resolver = SystemResolver { resolver: None };
+        assert_eq!(resolver.resolve("a.example").await, Err(ResolveError::Failed));
     }
 }

@@ -177,3 +177,18 @@ fn failed(outcome: &Outcome, kind: FailureKind, detail: &str) {
 fn ok(body: &str) -> String {
     format!("HTTP/1.1 200 OK\r\nContent-Length: {}\r\n\r\n{body}", body.len())
 }
+
+/// What `url` leaves as it is, `http` must take: a target that cannot be written would never be sent.
+#[test]
+fn every_target_can_be_written() {
+    let characters = (0x21..0x7f).map(char::from).chain("éß漢\u{202e}😀".chars());
+    for character in characters.filter(|character| !"#\\".contains(*character)) {
+        for url in [
+            format!("https://hooks.example/a{character}b"),
+            format!("https://hooks.example/?a{character}b"),
+            format!("https://hooks.example/%{character}"),
+        ] {
+            assert!(message_of(&request(&url, LONG)).is_ok(), "{url}");
+        }
+    }
+}

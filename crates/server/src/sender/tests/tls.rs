@@ -11,9 +11,13 @@ use super::*;
 type Authority = CertifiedIssuer<'static, KeyPair>;
 
 fn authority() -> Authority {
+    named_authority("an authority of this test")
+}
+
+fn named_authority(name: &str) -> Authority {
     let mut params = CertificateParams::default();
     params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
-    params.distinguished_name.push(DnType::CommonName, "an authority of this test");
+    params.distinguished_name.push(DnType::CommonName, name);
     CertifiedIssuer::self_signed(params, KeyPair::generate().unwrap()).unwrap()
 }
 
@@ -111,7 +115,7 @@ async fn a_literal_address_is_certified_as_one() {
 #[tokio::test]
 async fn certificates_that_are_not_right() {
     let ours = authority();
-    let another = authority();
+    let another = named_authority("another authority");
     for (certificate, detail) in [
         (
             certificate(&another, "hooks.example", |_| {}),
