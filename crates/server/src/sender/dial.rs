@@ -15,21 +15,25 @@ use tokio_rustls::TlsConnector;
 use super::connection::Connection;
 use super::failure::{self, Stage};
 use super::guard::Guard;
+use super::pool::Pool;
 use super::stream::Transport;
 use super::tls;
 
 /// For all addresses of a name together.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
 const TLS_TIMEOUT: Duration = Duration::from_secs(5);
+/// Between tries for a socket while this process has none left.
+const SOCKET_WAIT: Duration = Duration::from_millis(20);
 
 pub(super) struct Dialler {
     guard: Guard,
     tls: TlsConnector,
+    pool: Arc<Pool>,
 }
 
 impl Dialler {
-    pub(super) fn new(guard: Guard, tls: Arc<rustls::ClientConfig>) -> Self {
-        Self { guard, tls: TlsConnector::from(tls) }
+    pub(super) fn new(guard: Guard, tls: Arc<rustls::ClientConfig>, pool: Arc<Pool>) -> Self {
+        Self { guard, tls: TlsConnector::from(tls), pool }
     }
 
     /// Opens a connection, telling in `stage` how far it has come.
@@ -41,7 +45,7 @@ impl Dialler {
         *stage = Stage::Resolving;
         let addresses = self.guard.vet(target).await?;
         *stage = Stage::Connecting;
-        let tcp = connect(&addresses).await?;
+        let tcp = self.connect(&addresses).await?;
         let transport = match target.scheme {
             Scheme::Http => Transport::Plain(tcp),
             Scheme::Https => {
@@ -68,32 +72,46 @@ impl Dialler {
             Err(_) => Err(tls_failure("the TLS handshake took too long")),
         }
     }
-}
 
-/// Connects to the first address that takes it. Each gets an equal part of the time that is left, so that
-/// one that swallows packets does not use up the turn of the others.
-async fn connect(addresses: &[SocketAddr]) -> Result<TcpStream, Failure> {
-    let end = Instant::now() + CONNECT_TIMEOUT;
-    let mut last = failure::connect_timeout();
-    for (tried, address) in addresses.iter().enumerate() {
-        let left = u32::try_from(addresses.len() - tried).unwrap_or(1);
-        let now = Instant::now();
-        let until = now + end.saturating_duration_since(now) / left;
-        match timeout_at(until, connect_to(*address)).await {
-            Ok(Ok(tcp)) => return Ok(tcp),
-            Ok(Err(error)) => last = failure::of_io(&error),
-            Err(_) => last = failure::connect_timeout(),
+    /// Connects to the first address that takes it. Each gets an equal part of the time that is left, so
+    /// that one that swallows packets does not use up the turn of the others.
+    async fn connect(&self, addresses: &[SocketAddr]) -> Result<TcpStream, Failure> {
+        let end = Instant::now() + CONNECT_TIMEOUT;
+        let mut last = failure::connect_timeout();
+        for (tried, address) in addresses.iter().enumerate() {
+            let left = u32::try_from(addresses.len() - tried).unwrap_or(1);
+            let now = Instant::now();
+            let until = now + end.saturating_duration_since(now) / left;
+            match timeout_at(until, self.connect_to(*address)).await {
+                Ok(Ok(tcp)) => return Ok(tcp),
+                Ok(Err(error)) => last = failure::of_io(&error),
+                Err(_) => last = failure::connect_timeout(),
+            }
         }
+        Err(last)
     }
-    Err(last)
+
+    async fn connect_to(&self, address: SocketAddr) -> io::Result<TcpStream> {
+        let tcp = loop {
+            match TcpStream::connect(address).await {
+                // Our own want: idle connections give way, and attempts in flight end.
+                Err(error) if is_out_of_sockets(&error) => {
+                    self.pool.clear();
+                    tokio::time::sleep(SOCKET_WAIT).await;
+                }
+                done => break done?,
+            }
+        };
+        tcp.set_nodelay(true)?;
+        // Believed, and checked all the same: it is what the guard's word rests on.
+        if tcp.peer_addr()?.ip().to_canonical() != address.ip() {
+            return Err(io::ErrorKind::AddrNotAvailable.into());
+        }
+        Ok(tcp)
+    }
 }
 
-async fn connect_to(address: SocketAddr) -> io::Result<TcpStream> {
-    let tcp = TcpStream::connect(address).await?;
-    tcp.set_nodelay(true)?;
-    // Believed, and checked all the same: it is what the guard's word rests on.
-    if tcp.peer_addr()?.ip().to_canonical() != address.ip() {
-        return Err(io::ErrorKind::AddrNotAvailable.into());
-    }
-    Ok(tcp)
+/// ENFILE and EMFILE, which have no `ErrorKind`; the numbers are those of every Unix.
+fn is_out_of_sockets(error: &io::Error) -> bool {
+    cfg!(unix) && matches!(error.raw_os_error(), Some(23 | 24))
 }

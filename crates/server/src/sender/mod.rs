@@ -107,8 +107,9 @@ impl Sender {
     /// A sender under this policy; fails only when the extra certificates cannot be read.
     pub fn new(config: SenderConfig) -> Result<Self, CaError> {
         let guard = Guard::new(config.egress, config.resolver);
-        let dialler = Dialler::new(guard, tls::client_config(config.extra_ca_pem.as_deref())?);
+        let tls = tls::client_config(config.extra_ca_pem.as_deref())?;
         let pool = Arc::new(Pool::new(config.idle_per_destination, config.idle_total));
+        let dialler = Dialler::new(guard, tls, pool.clone());
         Ok(Self { inner: Arc::new(Inner { dialler, pool }) })
     }
 

@@ -92,6 +92,12 @@ impl Pool {
         None
     }
 
+    /// Closes all.
+    pub(super) fn clear(&self) {
+        let all = mem::take(&mut *self.lock());
+        drop(all);
+    }
+
     /// How many there are.
     pub(super) fn idle(&self) -> usize {
         self.lock().count
