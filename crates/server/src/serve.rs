@@ -37,12 +37,12 @@ pub struct Server {
 
 impl Server {
     /// Opens the store, restores what was owed, starts sending and listens.
-    pub async fn start(mut settings: Settings, clock: Clock) -> Result<Self> {
+    pub async fn start(settings: Settings, clock: Clock) -> Result<Self> {
         let (inbox, inputs) = Inbox::new();
         let store = open_store(&settings, &clock, &inbox)?;
         let sealer = Sealer::new(secret_key(&settings)?);
-        let keyring = load_keys(&store, &mut settings).await?;
-        refuse_open_doors(&settings)?;
+        let keyring = load_keys(&store, settings.admin_key.as_deref()).await?;
+        refuse_open_doors(&settings, &keyring)?;
         let egress = Arc::new(settings.egress.clone());
         let webhooks = load_webhooks(&store, &sealer).await?;
         let registry = Registry::new(builtin_profiles(), Arc::clone(&egress), webhooks);
@@ -131,7 +131,7 @@ fn make_secret_key(path: &Path) -> Result<[u8; 32]> {
     Ok(key)
 }
 
-async fn load_keys(store: &Store, settings: &mut Settings) -> Result<Keyring> {
+async fn load_keys(store: &Store, admin_key: Option<&str>) -> Result<Keyring> {
     let keyring = Keyring::default();
     for tenant in store.tenants().await? {
         keyring.put_tenant(tenant.id);
@@ -140,9 +140,8 @@ async fn load_keys(store: &Store, settings: &mut Settings) -> Result<Keyring> {
         let Ok(hash) = KeyHash::try_from(key.hash.as_slice()) else { continue };
         let scopes = key.scopes.split(' ').filter_map(Scope::parse).collect();
         keyring.put(hash, KeyEntry { id: Some(key.id), tenant: key.tenant, scopes });
-        settings.stored_keys = true;
     }
-    if let Some(admin_key) = &settings.admin_key {
+    if let Some(admin_key) = admin_key {
         let entry = KeyEntry { id: None, tenant: None, scopes: Scope::ALL.to_vec() };
         keyring.put(hash(admin_key), entry);
     }
@@ -150,8 +149,8 @@ async fn load_keys(store: &Store, settings: &mut Settings) -> Result<Keyring> {
 }
 
 /// Without keys anyone who can connect may do anything, so only this machine may connect.
-fn refuse_open_doors(settings: &Settings) -> Result<()> {
-    if settings.has_keys() || settings.listen.ip().is_loopback() {
+fn refuse_open_doors(settings: &Settings, keyring: &Keyring) -> Result<()> {
+    if keyring.is_locked() || settings.listen.ip().is_loopback() {
         return Ok(());
     }
     bail!(

@@ -4,6 +4,7 @@
 //! tenant `default` to everyone, which it only does on loopback (see `config`).
 
 use std::collections::HashMap;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, PoisonError, RwLock};
 
 use axum::extract::FromRequestParts;
@@ -78,12 +79,35 @@ pub struct KeyEntry {
 pub struct Keyring {
     keys: RwLock<HashMap<KeyHash, Arc<KeyEntry>>>,
     tenants: RwLock<std::collections::HashSet<TenantId>>,
+    /// Set with the first key and never cleared: an open door is chosen at a start, not slipped into.
+    locked: AtomicBool,
+    /// Held while keys or tenants change, so that what was checked still holds when it is written.
+    changing: tokio::sync::Mutex<()>,
 }
 
 impl Keyring {
+    /// Whether callers need keys.
+    #[must_use]
+    pub fn is_locked(&self) -> bool {
+        self.locked.load(Ordering::Acquire)
+    }
+
+    /// One change of keys or tenants at a time.
+    pub async fn change(&self) -> tokio::sync::MutexGuard<'_, ()> {
+        self.changing.lock().await
+    }
+
     pub fn put(&self, hash: KeyHash, entry: KeyEntry) {
         let mut keys = self.keys.write().unwrap_or_else(PoisonError::into_inner);
         keys.insert(hash, Arc::new(entry));
+        self.locked.store(true, Ordering::Release);
+    }
+
+    /// Whether an admin key is left when this one goes.
+    #[must_use]
+    pub fn has_admin_besides(&self, id: Option<KeyId>) -> bool {
+        let keys = self.keys.read().unwrap_or_else(PoisonError::into_inner);
+        keys.values().any(|entry| entry.tenant.is_none() && (entry.id.is_none() || entry.id != id))
     }
 
     /// Forgets the keys for which this holds.
@@ -101,7 +125,8 @@ impl Keyring {
         self.remove_if(|entry| entry.tenant == Some(id));
     }
 
-    fn has_tenant(&self, id: TenantId) -> bool {
+    #[must_use]
+    pub fn has_tenant(&self, id: TenantId) -> bool {
         self.tenants.read().unwrap_or_else(PoisonError::into_inner).contains(&id)
     }
 
@@ -146,7 +171,7 @@ impl FromRequestParts<Arc<App>> for Caller {
     type Rejection = Problem;
 
     async fn from_request_parts(parts: &mut Parts, app: &Arc<App>) -> Result<Self> {
-        if !app.settings.has_keys() {
+        if !app.keyring.is_locked() {
             let tenant = acted_for(&parts.headers, &app.keyring)?.unwrap_or(DEFAULT);
             return Ok(Self { tenant, admin: true, scopes: None });
         }
@@ -165,14 +190,17 @@ impl FromRequestParts<Arc<App>> for Caller {
 /// The tenant of `X-Tenant-ID`.
 fn acted_for(headers: &HeaderMap, keyring: &Keyring) -> Result<Option<TenantId>> {
     let Some(value) = headers.get("x-tenant-id") else { return Ok(None) };
-    let id = value.to_str().ok().and_then(|text| match text {
-        "default" => Some(DEFAULT),
-        text => text.parse().ok(),
-    });
+    let id = value.to_str().ok().and_then(parse_tenant);
     match id.filter(|&id| keyring.has_tenant(id)) {
         Some(id) => Ok(Some(id)),
         None => Err(Problem::not_found("the tenant of X-Tenant-ID was")),
     }
+}
+
+/// A tenant's id, or `default`.
+#[must_use]
+pub fn parse_tenant(text: &str) -> Option<TenantId> {
+    if text == "default" { Some(DEFAULT) } else { text.parse().ok() }
 }
 
 fn bearer(headers: &HeaderMap) -> Option<&str> {

@@ -10,11 +10,14 @@ pub mod envelope;
 pub mod events;
 pub mod form;
 pub mod idempotency;
+pub mod keys;
 pub mod ops;
 pub mod outer;
 pub mod page;
+pub mod path;
 pub mod problem;
 pub mod router;
+pub mod tenants;
 pub mod webhooks;
 
 use std::sync::Arc;

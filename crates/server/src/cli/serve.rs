@@ -69,14 +69,15 @@ fn say_hello(server: &Server) {
     let url = format!("http://{}", server.address);
     println!("tidings listening on {url}");
     let settings = &server.app.settings;
+    let has_keys = server.app.keyring.is_locked();
     tracing::info!(
         store = %settings.data_dir.display(),
         roles = "api, worker",
-        keys = settings.has_keys(),
+        keys = has_keys,
         egress_allow = settings.egress.allow.len(),
         "started"
     );
-    if !settings.has_keys() {
+    if !has_keys {
         tracing::warn!("no key is configured: everyone on this machine may do anything");
     }
 }

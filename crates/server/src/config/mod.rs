@@ -27,8 +27,6 @@ pub struct Settings {
     pub data_dir: PathBuf,
     /// Turns authentication on: the first admin key.
     pub admin_key: Option<String>,
-    /// Set by the start when the store has keys of its own.
-    pub stored_keys: bool,
     pub egress: EgressPolicy,
     pub extra_ca_file: Option<PathBuf>,
     pub default_profile: String,
@@ -56,12 +54,6 @@ impl std::fmt::Debug for Settings {
 pub struct ConfigError(pub Vec<String>);
 
 impl Settings {
-    /// Whether callers need keys.
-    #[must_use]
-    pub fn has_keys(&self) -> bool {
-        self.admin_key.is_some() || self.stored_keys
-    }
-
     /// Parses the values; says all that is wrong with them.
     pub fn parse(values: &Values) -> Result<Self, ConfigError> {
         let mut parser = Parser { values, errors: Vec::new() };
@@ -94,7 +86,6 @@ impl Parser<'_> {
             listen: listen?,
             data_dir: self.text("data_dir")?.into(),
             admin_key: self.text("admin_key").map(str::to_owned),
-            stored_keys: false,
             egress: egress?,
             extra_ca_file: self.text("egress.ca_file").map(Into::into),
             default_profile: self.text("default_profile")?.to_owned(),
@@ -183,7 +174,7 @@ mod tests {
     fn the_defaults_are_sound() {
         let settings = settings(&[]).expect("sound");
         assert_eq!(settings.listen.to_string(), "127.0.0.1:4000");
-        assert!(!settings.has_keys());
+        assert!(settings.admin_key.is_none());
     }
 
     #[test]
