@@ -105,6 +105,12 @@ impl<'a> Form<'a> {
         self.errors.push(FieldError { pointer, detail: detail.into() });
     }
 
+    /// Notes that an item of a list is wrong.
+    pub fn refuse_item(&mut self, name: &str, index: usize, detail: impl Into<String>) {
+        let pointer = format!("{}/{index}", pointer(&self.at, name));
+        self.errors.push(FieldError { pointer, detail: detail.into() });
+    }
+
     /// A member as it is, unparsed.
     pub fn raw(&mut self, name: &'static str) -> Given<&'a RawValue> {
         self.known.push(name);

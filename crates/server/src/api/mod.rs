@@ -17,6 +17,7 @@ pub mod page;
 pub mod path;
 pub mod problem;
 pub mod router;
+pub mod stats;
 pub mod tenants;
 pub mod webhooks;
 

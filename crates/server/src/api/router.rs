@@ -7,7 +7,8 @@ use axum::middleware::from_fn_with_state;
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
-use super::{App, events, ops, outer};
+use super::deliveries::{attempts, cancel, dead_letters, get, list, redrive, retry};
+use super::{App, events, keys, ops, outer, stats, tenants};
 
 /// The whole API.
 pub fn router(app: Arc<App>) -> Router {
@@ -21,7 +22,21 @@ pub fn router(app: Arc<App>) -> Router {
 
 fn routes() -> OpenApiRouter<Arc<App>> {
     OpenApiRouter::new()
-        .routes(routes!(events::publish::publish_events))
+        .routes(routes!(events::publish::publish_events, events::list::list_events))
+        .routes(routes!(events::get::get_event))
+        .routes(routes!(list::list_deliveries))
+        .routes(routes!(get::get_delivery))
+        .routes(routes!(attempts::list_attempts))
+        .routes(routes!(retry::retry_delivery))
+        .routes(routes!(retry::retry_webhook_delivery))
+        .routes(routes!(cancel::cancel_delivery))
+        .routes(routes!(dead_letters::list_dead_letters))
+        .routes(routes!(redrive::redrive))
+        .routes(routes!(stats::stats))
+        .routes(routes!(tenants::list_tenants, tenants::create_tenant))
+        .routes(routes!(tenants::delete_tenant))
+        .routes(routes!(keys::list_keys, keys::create_key))
+        .routes(routes!(keys::revoke_key))
         .routes(routes!(ops::livez))
         .routes(routes!(ops::readyz))
         .routes(routes!(ops::healthz))

@@ -1,0 +1,79 @@
+//! `POST /api/deliveries/{id}/retry`: one more attempt, by hand.
+
+use std::sync::Arc;
+
+use axum::extract::State;
+use axum::response::Response;
+use http::StatusCode;
+use serde::Serialize;
+use tidings_core::id::{DeliveryId, kind};
+use tidings_store::Control;
+
+use super::get::find;
+use super::view::DeliveryView;
+use crate::api::App;
+use crate::api::auth::{Caller, Scope};
+use crate::api::envelope;
+use crate::api::path::PathId;
+use crate::api::problem::{Problem, Result};
+
+/// A delivery that was queued again.
+#[derive(Debug, Serialize, utoipa::ToSchema)]
+pub struct Queued {
+    #[schema(example = "Delivery queued for retry")]
+    message: &'static str,
+    delivery: DeliveryView,
+}
+
+/// Retry a delivery that has ended: one more attempt, now. Its attempts so far stay counted.
+#[utoipa::path(
+    post, path = "/api/deliveries/{id}/retry", tag = "deliveries", operation_id = "retry_delivery",
+    params(("id" = String, Path, description = "The delivery's id")),
+    responses(
+        (status = 202, body = envelope::Envelope<Queued>),
+        (status = 409, description = "It is still pending, or its webhook is gone or inactive"),
+    )
+)]
+pub async fn retry_delivery(
+    State(app): State<Arc<App>>,
+    caller: Caller,
+    PathId(id): PathId<kind::Delivery>,
+) -> Result<Response> {
+    retry(&app, &caller, id).await
+}
+
+/// The same as `POST /api/deliveries/{id}/retry`.
+#[utoipa::path(
+    post, path = "/api/webhooks/deliveries/{id}/retry", tag = "deliveries",
+    operation_id = "retry_webhook_delivery",
+    params(("id" = String, Path, description = "The delivery's id")),
+    responses(
+        (status = 202, body = envelope::Envelope<Queued>),
+        (status = 409, description = "It is still pending, or its webhook is gone or inactive"),
+    )
+)]
+pub async fn retry_webhook_delivery(
+    State(app): State<Arc<App>>,
+    caller: Caller,
+    PathId(id): PathId<kind::Delivery>,
+) -> Result<Response> {
+    retry(&app, &caller, id).await
+}
+
+async fn retry(app: &App, caller: &Caller, delivery: DeliveryId) -> Result<Response> {
+    caller.require(Scope::DeliveriesWrite)?;
+    let tenant = caller.tenant;
+    let record = find(app, tenant, delivery).await?;
+    // It would end again at once, without an attempt.
+    if app.registry.webhook(tenant, record.webhook).is_none_or(|found| !found.webhook.active) {
+        let detail = "its webhook is gone or inactive";
+        return Err(Problem::conflict("webhook_inactive", detail));
+    }
+    app.store.control(Control::RetryNow { tenant, delivery, more: 1 }).await?;
+    let record = find(app, tenant, delivery).await?;
+    let data = Queued {
+        message: "Delivery queued for retry",
+        delivery: DeliveryView::in_full(&record, app),
+    };
+    Ok(envelope::answer(StatusCode::ACCEPTED, data, app.clock.now()))
+}
