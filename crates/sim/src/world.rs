@@ -1,0 +1,631 @@
+//! The loop: what happens, in virtual time, and what the dispatcher makes of it.
+
+use std::collections::{BinaryHeap, HashMap, VecDeque};
+use std::path::Path;
+use std::sync::Arc;
+
+use bytes::Bytes;
+use tidings_core::delivery::{Lane, Owed, Status};
+use tidings_core::dispatch::{Command, Dispatcher, Finished, Limits, Signal, WebhookSettings};
+use tidings_core::event::Event;
+use tidings_core::fanout::Index;
+use tidings_core::health::Health;
+use tidings_core::id::{IdSource, WebhookId};
+use tidings_core::publication::{PlannedEvent, Publication};
+use tidings_core::retry::{RetryPolicy, Strategy};
+use tidings_core::settlement::{Attempt, Settlement, Verdict};
+use tidings_core::time::{DAY_MS, HOUR_MS, MINUTE_MS, SECOND_MS, Timestamp};
+use tidings_core::verdict::{Met, Rules};
+use tidings_core::webhook::Webhook;
+use tidings_store::catalogue::tenants::DEFAULT;
+use tidings_store::catalogue::webhooks;
+use tidings_store::{Change, Committed, Control};
+use tidings_wire::profile::Profile;
+
+use crate::Violation;
+use crate::disk::Disk;
+use crate::ledger::Ledger;
+use crate::random::Random;
+use crate::receiver::Manner;
+
+const START: Timestamp = Timestamp::from_millis(1_795_362_000_000);
+/// Faults and publications come in this span; then everything must come to its end.
+const TROUBLED_MS: i64 = 12 * HOUR_MS;
+/// By then nothing may be owed any more.
+const LIVENESS_MS: i64 = 30 * DAY_MS;
+/// Small bounds, so that lanes are paged, memory is short and slots are contended for.
+const LIMITS: Limits = Limits {
+    attempts_in_flight: 12,
+    unsettled: 40,
+    lane_rows: 6,
+    held_rows: 60,
+    held_bytes: 600,
+    page_rows: 4,
+};
+
+/// What a run was about.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Summary {
+    pub deliveries: usize,
+    pub attempts: u64,
+    pub crashes: u64,
+    pub pages: u64,
+    pub virtual_hours: i64,
+}
+
+/// What happens next.
+#[derive(Debug)]
+enum Happening {
+    Publish,
+    AttemptDone(Box<Finished>),
+    /// The oldest waiting write is committed.
+    Commit,
+    ReadPage {
+        lane: Lane,
+        limit: usize,
+    },
+    PageArrives {
+        lane: Lane,
+        rows: Vec<Owed>,
+        all: bool,
+    },
+    /// A person does something.
+    Person,
+    Crash,
+}
+
+/// What waits to be committed.
+#[derive(Debug)]
+enum Write {
+    Publish(Publication),
+    Settle(Box<Settlement>),
+}
+
+struct World {
+    seed: u64,
+    random: Random,
+    now: Timestamp,
+    happenings: BinaryHeap<Due>,
+    sequence: u64,
+    dispatcher: Dispatcher,
+    disk: Disk,
+    ids: IdSource,
+    index: Index,
+    hooks: HashMap<WebhookId, Hook>,
+    waiting: VecDeque<Write>,
+    ledger: Ledger,
+    summary: Summary,
+    healed: bool,
+}
+
+/// A webhook with its receiver.
+struct Hook {
+    webhook: Webhook,
+    manner: Manner,
+    settings: WebhookSettings,
+    gone: bool,
+}
+
+/// A happening at its moment; of two at one moment the earlier planned comes first.
+struct Due {
+    at: Timestamp,
+    sequence: u64,
+    what: Happening,
+}
+
+impl PartialEq for Due {
+    fn eq(&self, other: &Self) -> bool {
+        self.sequence == other.sequence
+    }
+}
+impl Eq for Due {}
+impl PartialOrd for Due {
+    fn partial_cmp(&self, other: &Self) -> Option<std::cmp::Ordering> {
+        Some(self.cmp(other))
+    }
+}
+impl Ord for Due {
+    fn cmp(&self, other: &Self) -> std::cmp::Ordering {
+        (other.at, other.sequence).cmp(&(self.at, self.sequence))
+    }
+}
+
+/// Lives through one seed in a store under `dir`.
+pub fn run(seed: u64, dir: &Path) -> Result<Summary, Violation> {
+    let mut world = World::new(seed, dir);
+    let lived = world.live();
+    lived.map(|()| world.summary).map_err(|what| Violation { seed, what })
+}
+
+impl World {
+    fn new(seed: u64, dir: &Path) -> Self {
+        let mut random = Random::new(seed);
+        let ids = IdSource::new(0, 0);
+        let mut world = Self {
+            seed,
+            now: START,
+            happenings: BinaryHeap::new(),
+            sequence: 0,
+            dispatcher: Dispatcher::new(LIMITS),
+            disk: Disk::open(dir, START),
+            index: Index::default(),
+            hooks: HashMap::new(),
+            waiting: VecDeque::new(),
+            ledger: Ledger::default(),
+            summary: Summary::default(),
+            healed: false,
+            random: random.clone(),
+            ids,
+        };
+        for _ in 0..random.between(2, 5) {
+            world.register(&mut random);
+        }
+        world.index = Index::build(world.hooks_in_order().iter().map(|hook| &hook.webhook));
+        world.restore();
+        world.plan_troubles(&mut random);
+        world
+    }
+
+    fn hooks_in_order(&self) -> Vec<&Hook> {
+        let mut hooks: Vec<&Hook> = self.hooks.values().collect();
+        hooks.sort_by_key(|hook| hook.webhook.id);
+        hooks
+    }
+
+    fn register(&mut self, random: &mut Random) {
+        let webhook = draw_webhook(random, self.ids.next(self.now), self.now);
+        let statements = webhooks::insert(&webhook, Vec::new());
+        let change = Change::from(statements);
+        self.disk.run(|store| async move { store.change(change).await }).expect("it is new");
+        let manner = Manner::draw(random, self.now);
+        let settings = settings_of(&webhook);
+        self.hooks.insert(webhook.id, Hook { webhook, manner, settings, gone: false });
+    }
+
+    fn plan_troubles(&mut self, random: &mut Random) {
+        for _ in 0..random.between(30, 120) {
+            // In bursts, so that lanes grow longer than memory.
+            let at = self.now + random.between(0, TROUBLED_MS) / MINUTE_MS * MINUTE_MS;
+            self.plan(at, Happening::Publish);
+        }
+        for _ in 0..random.between(0, 4) {
+            let at = self.now + random.between(0, TROUBLED_MS);
+            self.plan(at, Happening::Crash);
+        }
+        for _ in 0..random.between(0, 20) {
+            let at = self.now + random.between(0, TROUBLED_MS);
+            self.plan(at, Happening::Person);
+        }
+    }
+
+    fn plan(&mut self, at: Timestamp, what: Happening) {
+        self.sequence += 1;
+        self.happenings.push(Due { at, sequence: self.sequence, what });
+    }
+
+    fn live(&mut self) -> Result<(), String> {
+        self.obey()?;
+        loop {
+            if self.now.since(START) > TROUBLED_MS {
+                self.heal();
+            }
+            let next = self.happenings.peek().map(|due| due.at);
+            let wake = self.dispatcher.wake_at();
+            let Some(at) = [next, wake].into_iter().flatten().min() else { break };
+            if at.since(START) > LIVENESS_MS {
+                break;
+            }
+            self.now = self.now.max(at);
+            self.disk.set_time(self.now);
+            if next == Some(at)
+                && let Some(due) = self.happenings.pop()
+            {
+                self.happen(due.what)?;
+            }
+            self.hear_of_maintenance()?;
+            self.obey()?;
+        }
+        if self.heal() {
+            return self.live();
+        }
+        self.check_the_end()
+    }
+
+    fn happen(&mut self, what: Happening) -> Result<(), String> {
+        match what {
+            Happening::Publish => self.publish(),
+            Happening::AttemptDone(finished) => {
+                let success = matches!(finished.met, Met::Status { code: 200..=299, .. });
+                self.ledger.finished(finished.owed.id, success);
+                self.signal(Signal::Attempted(finished));
+            }
+            Happening::Commit => self.commit()?,
+            Happening::ReadPage { lane, limit } => self.read_page(lane, limit),
+            Happening::PageArrives { lane, rows, all } => {
+                self.signal(Signal::Paged { lane, rows, all });
+            }
+            Happening::Person => self.person()?,
+            Happening::Crash => self.crash(),
+        }
+        Ok(())
+    }
+
+    fn signal(&mut self, signal: Signal) {
+        self.dispatcher.handle(signal, self.now);
+    }
+
+    /// Carries out what the dispatcher wants.
+    fn obey(&mut self) -> Result<(), String> {
+        while let Some(command) = self.dispatcher.next_command(self.now) {
+            match command {
+                Command::Attempt(owed) => self.attempt(owed)?,
+                Command::Settle { settlement, .. } => self.write(Write::Settle(settlement)),
+                Command::Page { lane, limit } => {
+                    self.summary.pages += 1;
+                    let at = self.now + self.random.between(0, 20);
+                    self.plan(at, Happening::ReadPage { lane, limit });
+                }
+            }
+        }
+        Ok(())
+    }
+
+    fn attempt(&mut self, owed: Owed) -> Result<(), String> {
+        self.summary.attempts += 1;
+        let id = owed.lane.webhook;
+        let hook = self.hooks.get(&id).ok_or("an attempt for an unknown webhook")?;
+        if hook.settings.paused {
+            return Err(format!("{} was attempted while its webhook was paused", owed.id));
+        }
+        if owed.not_before > self.now {
+            return Err(format!("{} was attempted before its time", owed.id));
+        }
+        let (ordered, concurrency) = (hook.settings.ordered, hook.settings.concurrency);
+        self.ledger.started(owed.id, ordered, concurrency)?;
+        let (met, takes) = hook.manner.answer(&mut self.random, self.now);
+        let attempt = attempt_of(&owed, self.now, takes, met);
+        let done = Finished { owed, attempt, met };
+        self.plan(self.now + takes, Happening::AttemptDone(Box::new(done)));
+        Ok(())
+    }
+
+    fn write(&mut self, write: Write) {
+        self.waiting.push_back(write);
+        let at = self.now + self.random.between(0, 15);
+        self.plan(at, Happening::Commit);
+    }
+
+    fn publish(&mut self) {
+        for _ in 0..self.random.between(1, 6) {
+            let key = self.random.once_in(2).then(|| format!("key-{}", self.random.between(1, 3)));
+            let delay = if self.random.once_in(10) { self.random.between(0, HOUR_MS) } else { 0 };
+            let expires = self.random.once_in(10).then(|| self.now + delay + 30 * MINUTE_MS);
+            let event = Arc::new(Event {
+                id: self.ids.next(self.now),
+                tenant: DEFAULT,
+                client_id: None,
+                event_type: "sim.event".into(),
+                timestamp: self.now,
+                ordering_key: key.map(Into::into),
+                deliver_at: (delay > 0).then(|| self.now + delay),
+                expires_at: expires,
+                data: Bytes::from_static(b"{\"a\":1}"),
+            });
+            let deliveries = self.index.plan(&event, &self.ids, self.now);
+            let planned = PlannedEvent { event, fingerprint: [0; 16], deliveries };
+            let publication = Publication { tenant: DEFAULT, key: None, events: vec![planned] };
+            self.write(Write::Publish(publication));
+        }
+    }
+
+    fn commit(&mut self) -> Result<(), String> {
+        match self.waiting.pop_front() {
+            None => Ok(()),
+            Some(Write::Publish(publication)) => {
+                let planned = publication.events[0].deliveries.clone();
+                let published =
+                    self.disk.run(|store| async move { store.publish(publication).await });
+                published.map_err(|error| format!("a publish was refused: {error}"))?;
+                for owed in &planned {
+                    self.ledger.accepted(owed, self.now);
+                }
+                let Some(last) = planned.last().map(|owed| owed.id) else { return Ok(()) };
+                let told =
+                    self.disk.told_until(|c| matches!(c, Committed::Owed(o) if o.id == last));
+                self.hear(told)
+            }
+            Some(Write::Settle(settlement)) => {
+                let ends = match settlement.verdict {
+                    Verdict::End { status, .. } => Some((settlement.owed.id, status)),
+                    Verdict::Retry { .. } => None,
+                };
+                let told = self.disk.settle(settlement);
+                let settled = told.iter().any(|c| matches!(c, Committed::Settled { .. }));
+                if let Some((id, status)) = ends.filter(|_| settled) {
+                    self.ledger.ended(id, status)?;
+                }
+                self.hear(told)
+            }
+        }
+    }
+
+    /// What a commit changed becomes signals.
+    fn hear(&mut self, told: Vec<Committed>) -> Result<(), String> {
+        for change in told {
+            match change {
+                Committed::Owed(owed) => self.signal(Signal::Owed(owed)),
+                Committed::Settled { lane, id, again } => {
+                    self.signal(Signal::Settled { lane, id, again });
+                }
+                Committed::Ended { lane, id } => self.signal(Signal::Ended { lane, id }),
+                Committed::Disabled { webhook, .. } => self.switched_off(webhook),
+            }
+        }
+        Ok(())
+    }
+
+    fn switched_off(&mut self, id: WebhookId) {
+        if let Some(hook) = self.hooks.get_mut(&id) {
+            hook.gone = true;
+            hook.webhook.active = false;
+        }
+        self.index = Index::build(self.hooks_in_order().iter().map(|hook| &hook.webhook));
+        self.signal(Signal::WebhookGone(id));
+        self.end_deliveries(id);
+    }
+
+    /// What was planned before the switch-off was known ends as well.
+    fn end_deliveries(&self, webhook: WebhookId) {
+        let control = Control::EndDeliveries { webhook };
+        self.disk.run(|store| async move { store.control(control).await }).expect("it is taken");
+    }
+
+    fn hear_of_maintenance(&mut self) -> Result<(), String> {
+        let told = self.disk.told_besides();
+        for change in &told {
+            if let Committed::Ended { id, .. } = change {
+                self.ended_elsewhere(*id)?;
+            }
+        }
+        self.hear(told)
+    }
+
+    fn ended_elsewhere(&mut self, id: tidings_core::id::DeliveryId) -> Result<(), String> {
+        match self.ledger.get(id) {
+            Some(entry) if entry.ended.is_none() => self.ledger.ended(id, Status::Failed),
+            _ => Ok(()),
+        }
+    }
+
+    fn read_page(&mut self, lane: Lane, limit: usize) {
+        let rows = self.disk.run(|store| async move { store.page(lane, limit).await });
+        let rows = rows.expect("a page can be read");
+        let all = rows.len() < limit;
+        let at = self.now + self.random.between(0, 40);
+        self.plan(at, Happening::PageArrives { lane, rows, all });
+    }
+
+    fn person(&mut self) -> Result<(), String> {
+        let nth = self.random.between(0, 20) as usize;
+        match self.random.between(0, 3) {
+            0 => self.toggle_pause(),
+            1 => {
+                let Some(delivery) = self.ledger.some_owed(nth) else { return Ok(()) };
+                let control = Control::Cancel { tenant: DEFAULT, delivery };
+                let done = self.disk.run(|store| async move { store.control(control).await });
+                if done.is_ok() {
+                    self.ledger.ended(delivery, Status::Cancelled)?;
+                    let ended =
+                        |c: &Committed| matches!(c, Committed::Ended { id, .. } if *id == delivery);
+                    let told = self.disk.told_until(ended);
+                    self.hear(told)?;
+                }
+                Ok(())
+            }
+            _ => self.send_again(nth),
+        }
+    }
+
+    fn send_again(&mut self, nth: usize) -> Result<(), String> {
+        let Some(delivery) = self.ledger.some_ended(Status::Failed, nth) else { return Ok(()) };
+        let lane = self.ledger.get(delivery).ok_or("it was just found")?.lane;
+        let hook = &self.hooks[&lane.webhook];
+        // An ordered lane's rows are compared by their acceptance, which this one's is not.
+        if hook.gone || hook.settings.ordered {
+            return Ok(());
+        }
+        let control = Control::RetryNow { tenant: DEFAULT, delivery, more: 1 };
+        let done = self.disk.run(|store| async move { store.control(control).await });
+        if done.is_ok() {
+            self.ledger.sent_again(delivery);
+            let owed = |c: &Committed| matches!(c, Committed::Owed(o) if o.id == delivery);
+            let told = self.disk.told_until(owed);
+            self.hear(told)?;
+        }
+        Ok(())
+    }
+
+    fn toggle_pause(&mut self) -> Result<(), String> {
+        let mut ids: Vec<WebhookId> = self.hooks.keys().copied().collect();
+        ids.sort_unstable();
+        let id = *self.random.pick(&ids);
+        let hook = self.hooks.get_mut(&id).ok_or("it was just picked")?;
+        if !hook.gone {
+            hook.settings.paused = !hook.settings.paused;
+            let settings = hook.settings.clone();
+            self.signal(Signal::Webhook(Box::new(settings)));
+        }
+        Ok(())
+    }
+
+    /// The process is gone with all that it had in memory; another starts from what is on disk.
+    fn crash(&mut self) {
+        self.summary.crashes += 1;
+        self.ledger.crashed();
+        self.waiting.clear();
+        let planned = std::mem::take(&mut self.happenings).into_vec();
+        let outside = |what: &Happening| {
+            matches!(what, Happening::Publish | Happening::Person | Happening::Crash)
+        };
+        self.happenings = planned.into_iter().filter(|due| outside(&due.what)).collect();
+        self.disk.crash();
+        self.dispatcher = Dispatcher::new(LIMITS);
+        self.restore();
+    }
+
+    /// What a start does.
+    fn restore(&mut self) {
+        let healths = self.disk.run(|store| async move { store.healths().await });
+        let mut healths: HashMap<WebhookId, Health> =
+            healths.expect("health can be read").into_iter().collect();
+        let mut settings: Vec<WebhookSettings> = self
+            .hooks
+            .values()
+            .filter(|hook| !hook.gone)
+            .map(|hook| hook.settings.clone())
+            .collect();
+        settings.sort_by_key(|settings| settings.id);
+        for mut settings in settings {
+            settings.health = healths.remove(&settings.id);
+            self.signal(Signal::Webhook(Box::new(settings)));
+        }
+        let lanes = self.disk.run(|store| async move { store.lanes().await });
+        for summary in lanes.expect("lanes can be read") {
+            if self.hooks[&summary.lane.webhook].gone {
+                self.end_deliveries(summary.lane.webhook);
+            } else {
+                self.signal(Signal::Waiting { lane: summary.lane, next: summary.next });
+            }
+        }
+    }
+
+    /// The faults are over: everybody answers, nothing is paused. False when that was so already.
+    fn heal(&mut self) -> bool {
+        if std::mem::replace(&mut self.healed, true) {
+            return false;
+        }
+        let mut signals = Vec::new();
+        for hook in self.hooks.values_mut().filter(|hook| !hook.gone) {
+            hook.manner = Manner::Healthy;
+            hook.settings.paused = false;
+            signals.push(hook.settings.clone());
+        }
+        signals.sort_by_key(|settings| settings.id);
+        signals.into_iter().for_each(|settings| self.signal(Signal::Webhook(Box::new(settings))));
+        true
+    }
+
+    /// Everything accepted has come to exactly one end, and the store says the same.
+    fn check_the_end(&mut self) -> Result<(), String> {
+        while self.ledger.iter().any(|(_, e)| e.ended.is_none() && self.hooks[&e.lane.webhook].gone)
+        {
+            let told = self.disk.told_until(|change| matches!(change, Committed::Ended { .. }));
+            for change in &told {
+                if let Committed::Ended { id, .. } = change {
+                    self.ended_elsewhere(*id)?;
+                }
+            }
+        }
+        for (&id, entry) in self.ledger.iter() {
+            let Some(ended) = entry.ended else {
+                return Err(format!(
+                    "{id}, accepted at {:?}, never came to an end",
+                    entry.accepted_at
+                ));
+            };
+            let record = self.disk.run(|store| async move { store.delivery(DEFAULT, id).await });
+            let record = record.map_err(|error| error.to_string())?;
+            let record = record.ok_or(format!("{id} has vanished"))?;
+            if record.status != ended {
+                let (store, model) = (record.status.as_str(), ended.as_str());
+                return Err(format!("{id} is {store} in the store and {model} in the ledger"));
+            }
+        }
+        let totals = self.disk.run(|store| async move { store.tenant_totals(DEFAULT).await });
+        let totals = totals.map_err(|error| error.to_string())?;
+        if !totals.reconciles() {
+            return Err(format!("the counts do not reconcile: {totals:?}"));
+        }
+        if self.dispatcher.held() != (0, 0) {
+            return Err(format!("{:?} is still held in memory", self.dispatcher.held()));
+        }
+        self.summary.deliveries = self.ledger.len();
+        self.summary.virtual_hours = self.now.since(START) / HOUR_MS;
+        let _ = self.seed;
+        Ok(())
+    }
+}
+
+fn draw_webhook(random: &mut Random, id: WebhookId, now: Timestamp) -> Webhook {
+    let strategies = [Strategy::Exponential, Strategy::Linear, Strategy::Fixed];
+    let policy = RetryPolicy {
+        max_attempts: random.between(1, 8) as u16,
+        strategy: *random.pick(&strategies),
+        initial_delay_ms: random.between(100, 20 * SECOND_MS),
+        backoff_multiplier: 2.0,
+        max_delay_ms: random.between(SECOND_MS, 30 * MINUTE_MS),
+        jitter: random.once_in(2),
+        schedule_ms: Vec::new(),
+    };
+    Webhook {
+        id,
+        tenant: DEFAULT,
+        revision: 1,
+        shape_revision: 1,
+        name: None,
+        url: "https://example.com/".into(),
+        events: vec!["*".parse().expect("a pattern")],
+        filters: Default::default(),
+        headers: Vec::new(),
+        profile: "standard".into(),
+        body: None,
+        retry: Some(policy),
+        rate_limit: None,
+        max_concurrency: Some(random.between(1, 8) as u32),
+        timeout_ms: None,
+        ordered: random.once_in(3),
+        active: true,
+        paused: false,
+        disabled_reason: None,
+        created_at: now,
+        updated_at: now,
+        secrets: Vec::new(),
+    }
+}
+
+fn settings_of(webhook: &Webhook) -> WebhookSettings {
+    let profile = Profile::builtin("standard").expect("it is built in");
+    let policy = webhook.retry.clone().expect("it was drawn");
+    let rules = Rules { policy, final_statuses: profile.final_statuses.clone() };
+    WebhookSettings {
+        id: webhook.id,
+        tenant: webhook.tenant,
+        revision: webhook.revision,
+        paused: false,
+        ordered: webhook.ordered,
+        concurrency: webhook.max_concurrency.unwrap_or(1),
+        rate_limit: None,
+        rules: Arc::new(rules),
+        health: None,
+    }
+}
+
+fn attempt_of(owed: &Owed, now: Timestamp, takes: i64, met: Met) -> Attempt {
+    let (status, error) = match met {
+        Met::Status { code, .. } if code < 300 => (Some(code), String::new()),
+        Met::Status { code, .. } => (Some(code), format!("HTTP {code}")),
+        Met::Failed(kind) => (None, format!("{kind:?}")),
+    };
+    Attempt {
+        number: owed.attempts + 1,
+        started_at: now,
+        duration_ms: u32::try_from(takes).unwrap_or(u32::MAX),
+        revision: 1,
+        signature: String::new(),
+        response_status: status,
+        response_headers: String::new(),
+        response_body: String::new(),
+        error,
+        error_type: "http",
+    }
+}
