@@ -203,7 +203,7 @@ impl Dispatcher {
             Signal::Webhook(settings) => self.set_webhook(*settings),
             Signal::WebhookGone(id) => self.webhook_gone(id),
             Signal::Waiting { lane, next } => self.lane_waits(lane, next),
-            Signal::Owed(owed) => self.admit(owed),
+            Signal::Owed(owed) => self.admit(owed, now),
             Signal::Paged { lane, rows, all } => self.paged(lane, rows, all),
             Signal::PageFailed { lane } => {
                 if let Some(lanes) = self.webhooks.get_mut(&lane.webhook) {
@@ -214,8 +214,8 @@ impl Dispatcher {
             }
             Signal::Attempted(finished) => self.attempted(*finished, now),
             Signal::Returned(owed) => self.returned(*owed, now),
-            Signal::Settled { lane, id, again } => self.settled(lane, id, again),
-            Signal::Ended { lane, id } => self.settled(lane, id, None),
+            Signal::Settled { lane, id, again } => self.settled(lane, id, again, now),
+            Signal::Ended { lane, id } => self.settled(lane, id, None, now),
             Signal::Drain => self.draining = true,
         }
     }
@@ -292,7 +292,7 @@ impl Dispatcher {
             Turn::Expired(owed) => {
                 let revision = lanes.revision();
                 self.flights.insert(owed.id, Flight { revision, attempted: true, recheck: false });
-                self.settle_expired(owed, now);
+                self.settle_untried(owed, Status::Expired, Reason::Expired, now);
                 self.ring_up(id);
             }
             Turn::Wait(until) => self.wake_later(id, until),
@@ -324,14 +324,16 @@ impl Dispatcher {
         self.ring_up(lane.webhook);
     }
 
-    fn admit(&mut self, owed: Owed) {
+    fn admit(&mut self, owed: Owed, now: Timestamp) {
         if let Some(flight) = self.flights.get_mut(&owed.id) {
             flight.recheck = true;
             return;
         }
         let id = owed.lane.webhook;
-        // A webhook that is gone: the row ends in the store, by maintenance.
-        let Some(lanes) = self.webhooks.get_mut(&id) else { return };
+        let Some(lanes) = self.webhooks.get_mut(&id) else {
+            // Planned before the webhook was gone, committed after its queue was ended.
+            return self.settle_untried(owed, Status::Failed, Reason::Inactive, now);
+        };
         lanes.lane(owed.lane.slot).admit(owed, &mut self.held);
         self.ring_up(id);
     }
@@ -386,11 +388,12 @@ impl Dispatcher {
             .push_back(Command::Settle { settlement: Box::new(settlement), news: Vec::new() });
     }
 
-    fn settle_expired(&mut self, owed: Owed, now: Timestamp) {
+    /// Ends a delivery without an attempt.
+    fn settle_untried(&mut self, owed: Owed, status: Status, reason: Reason, now: Timestamp) {
         let settlement = Settlement {
             owed,
             attempt: None,
-            verdict: Verdict::End { status: Status::Expired, reason: Reason::Expired },
+            verdict: Verdict::End { status, reason },
             settled_at: now,
             health: None,
             disable: None,
@@ -408,11 +411,11 @@ impl Dispatcher {
             lanes.landed(owed.lane.slot, owed.id);
             owed.payload = Payload::Stored;
             owed.not_before = now + RETURNED_RETRY_MS;
-            self.admit(owed);
+            self.admit(owed, now);
         }
     }
 
-    fn settled(&mut self, lane: Lane, id: DeliveryId, again: Option<Owed>) {
+    fn settled(&mut self, lane: Lane, id: DeliveryId, again: Option<Owed>, now: Timestamp) {
         let flight = self.flights.remove(&id);
         let Some(lanes) = self.webhooks.get_mut(&lane.webhook) else { return };
         match flight {
@@ -433,7 +436,7 @@ impl Dispatcher {
         }
         lanes.lane(lane.slot).settled_while_paging(id);
         match again {
-            Some(owed) => self.admit(owed),
+            Some(owed) => self.admit(owed, now),
             None => self.ring_up(lane.webhook),
         }
     }
