@@ -13,6 +13,8 @@
 pub mod catalogue;
 mod change;
 mod committed;
+#[cfg(feature = "conformance")]
+pub mod conformance;
 mod error;
 pub mod history;
 mod queue;

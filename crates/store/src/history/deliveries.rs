@@ -65,8 +65,13 @@ const COLUMNS: &str = "SELECT k.id, COALESCE(d.tenant, q.tenant), COALESCE(d.web
 // In one statement, so that a delivery which ends meanwhile is seen once, here or there.
 const JOINS: &str = ") k LEFT JOIN deliveries d ON d.id = k.id LEFT JOIN queue q ON q.id = k.id \
      LEFT JOIN events e ON e.id = COALESCE(d.event, q.event) \
-     LEFT JOIN attempts a ON a.delivery = k.id AND a.number = COALESCE(d.attempts, q.attempts) \
-     ORDER BY k.id DESC";
+     LEFT JOIN attempts a ON a.delivery = k.id AND a.number = COALESCE(d.attempts, q.attempts)";
+
+/// Closes a query. The tenant is asked for here again: a webhook or an event that is listed by its id
+/// may be another tenant's.
+fn join(q: &mut Query, tenant: TenantId) {
+    q.push(JOINS).arg(" WHERE COALESCE(d.tenant, q.tenant) = ", tenant).push(" ORDER BY k.id DESC");
+}
 
 #[cfg(any(test, feature = "conformance"))]
 pub(crate) const SQL: &[&str] = &[];
@@ -75,7 +80,7 @@ fn one(tenant: TenantId, id: DeliveryId) -> Query {
     let mut q = Query::default();
     q.push(COLUMNS).arg("SELECT id FROM deliveries WHERE id = ", id).arg(" AND tenant = ", tenant);
     q.arg(" UNION ALL SELECT id FROM queue WHERE id = ", id).arg(" AND tenant = ", tenant);
-    q.push(JOINS);
+    join(&mut q, tenant);
     q
 }
 
@@ -98,7 +103,8 @@ fn list(tenant: TenantId, filter: &DeliveryFilter) -> Query {
         };
         queued(&mut q, tenant, filter, status);
     }
-    q.push(") u ORDER BY id DESC").arg(" LIMIT ", filter.limit).push(JOINS);
+    q.push(") u ORDER BY id DESC").arg(" LIMIT ", filter.limit);
+    join(&mut q, tenant);
     q
 }
 

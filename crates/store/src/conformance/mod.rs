@@ -1,0 +1,72 @@
+//! The suite that every backend must pass. Each function is one claim; a backend's test runs them all
+//! on stores that its factory opens.
+
+mod catalogue;
+mod controls;
+mod lists;
+mod maintenance;
+mod publishing;
+mod recount;
+mod settling;
+mod shared_sql;
+mod world;
+
+pub use catalogue::*;
+pub use controls::*;
+pub use lists::*;
+pub use maintenance::*;
+pub use publishing::*;
+pub use recount::*;
+pub use settling::*;
+pub use shared_sql::*;
+pub use world::{Factory, World};
+
+/// Calls a macro with the name of every claim.
+#[macro_export]
+macro_rules! conformance_suite {
+    ($run:ident) => {
+        $run! {
+            publishing_answers_commits_and_hands_over
+            payloads_come_back_byte_for_byte
+            the_same_key_gets_the_same_answer
+            another_body_under_a_key_is_a_conflict
+            a_client_id_is_accepted_once
+            another_event_under_a_client_id_writes_nothing
+            repetitions_in_one_batch_are_found
+            a_large_fanout_is_handed_over_whole
+            one_bad_publication_fails_alone
+            what_was_committed_survives_a_restart
+            a_closed_store_says_so
+            a_first_success_is_read_back_with_its_attempt
+            a_retry_moves_the_row_and_keeps_its_attempts
+            a_dead_letter_keeps_its_reason_and_error
+            an_ordered_lane_keeps_its_places
+            a_settlement_of_something_cancelled_changes_nothing
+            a_settlement_written_twice_counts_once
+            health_is_written_with_the_settlement
+            a_settlement_can_switch_a_webhook_off
+            announcements_are_published_with_the_settlement
+            an_ending_without_an_attempt_is_told
+            pages_are_the_least_rows_of_a_lane
+            lanes_are_summed_up
+            retrying_by_hand_takes_the_failure_back
+            retrying_needs_an_ended_delivery_of_the_tenant
+            cancelling_ends_what_is_owed
+            redriving_goes_on_where_it_stopped
+            webhooks_keep_their_revisions
+            a_moved_revision_is_a_conflict
+            a_change_is_all_or_nothing
+            a_change_with_a_key_is_made_once
+            keys_and_tenants_are_kept
+            lists_are_complete_whatever_maintenance_has_done
+            lists_filter_and_page
+            events_are_found_and_listed
+            counts_follow_what_happens
+            deleting_a_webhook_ends_its_deliveries
+            retention_takes_what_is_old_and_no_total
+            retention_keeps_what_is_owed
+            random_histories_reconcile
+            shared_statements_prepare
+        }
+    };
+}

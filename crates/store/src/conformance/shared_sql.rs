@@ -1,0 +1,30 @@
+//! The shared statements: one text for every database.
+
+use super::world::{Factory, World};
+use crate::{Value, catalogue, history};
+
+/// Each prepares, numbers its arguments in the order of their appearance (SQLite takes them by it),
+/// and keeps to what all databases have in common.
+pub async fn shared_statements_prepare(factory: &dyn Factory) {
+    let world = World::new(factory);
+    let catalogue = catalogue::statements().map(str::to_owned);
+    let all: Vec<String> = catalogue.chain(history::statements()).collect();
+    assert!(all.len() > 40);
+    for sql in all {
+        let mut highest = 0;
+        for mark in sql.split('$').skip(1) {
+            let digits: String = mark.chars().take_while(char::is_ascii_digit).collect();
+            let number: usize = digits.parse().expect("a number after $");
+            assert!(number <= highest + 1, "arguments out of order: {sql}");
+            highest = highest.max(number);
+        }
+        let args = vec![Value::Null; highest];
+        if let Err(error) = world.store.rows(format!("EXPLAIN {sql}"), args).await {
+            panic!("{error}: {sql}");
+        }
+        let lower = sql.to_lowercase();
+        for foreign in ["::", "cast(", "now()", "->", "array[", "?", "ifnull", "rowid", "pragma"] {
+            assert!(!lower.contains(foreign), "{foreign} is not shared: {sql}");
+        }
+    }
+}
