@@ -6,13 +6,19 @@ use anyhow::Result;
 use clap::Args;
 use tokio::signal::unix::{SignalKind, signal};
 
+use super::Usage;
+use super::output::line;
 use crate::clock::Clock;
-use crate::config::{self, Settings, Sources};
+use crate::config::{self, Settings, Sources, Values};
 use crate::serve::Server;
 use crate::telemetry;
 
 /// Run the server: the API, and the engine that delivers
+///
+/// The first line on standard output, once it accepts requests, is `tidings listening on
+/// http://ADDRESS`. SIGTERM or Ctrl-C ends it in order.
 #[derive(Debug, Args)]
+#[command(after_help = EXAMPLES)]
 pub struct Serve {
     /// Address of the API; port 0 picks a free one and prints it
     #[arg(long, value_name = "ADDRESS")]
@@ -26,7 +32,22 @@ pub struct Serve {
     /// A TOML file of settings; `tidings config --default` prints one
     #[arg(long, value_name = "FILE")]
     config: Option<PathBuf>,
+    /// Only the API on this node; apart from the worker it needs PostgreSQL
+    #[arg(long)]
+    api: bool,
+    /// Only the engine on this node; apart from the API it needs PostgreSQL
+    #[arg(long)]
+    worker: bool,
 }
+
+const EXAMPLES: &str = "\
+Every setting can be given as a TIDINGS_* variable or in a file; secrets only so. All of them:
+  tidings config --default
+
+Examples:
+  tidings serve --egress-allow 127.0.0.0/8         deliver to this machine too, to try it
+  TIDINGS_ADMIN_KEY=$(openssl rand -hex 32) tidings serve --listen 0.0.0.0:4000
+  tidings serve --config tidings.toml";
 
 impl Serve {
     fn sources(&self) -> Sources {
@@ -41,10 +62,25 @@ impl Serve {
 
     pub(super) fn run(&self) -> Result<()> {
         let values = config::read(&self.sources())?;
+        self.check_roles(&values)?;
         telemetry::start(values.get("log").map_or("info", String::as_str))?;
         let settings = Settings::parse(&values)?;
         let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
         runtime.block_on(serve(settings))
+    }
+
+    /// The embedded store belongs to one process, so that process does everything.
+    fn check_roles(&self, values: &Values) -> Result<()> {
+        let embedded = values.get("database_url").is_none_or(String::is_empty);
+        if self.api == self.worker || !embedded {
+            return Ok(());
+        }
+        let given = if self.api { "--api" } else { "--worker" };
+        let text = format!(
+            "--api and --worker apart need PostgreSQL (DATABASE_URL); with the embedded store one \
+             process does both: leave {given} away"
+        );
+        Err(Usage(text).into())
     }
 }
 
@@ -54,6 +90,8 @@ async fn serve(settings: Settings) -> Result<()> {
     let mut interrupt = signal(SignalKind::interrupt())?;
     let server = Server::start(settings, Clock::system()).await?;
     say_hello(&server);
+    // Who has read the first line may close the pipe: that stops no server.
+    let _ = line(what_next(&server));
     tokio::select! {
         _ = terminate.recv() => {}
         _ = interrupt.recv() => {}
@@ -81,3 +119,24 @@ fn say_hello(server: &Server) {
         tracing::warn!("no key is configured: everyone on this machine may do anything");
     }
 }
+
+/// Three requests that show what it does.
+fn what_next(server: &Server) -> String {
+    let url = format!("http://{}", server.address);
+    let settings = &server.app.settings;
+    let key = if settings.has_keys() { " -H \"Authorization: Bearer $TIDINGS_ADMIN_KEY\"" } else { "" };
+    let closed = settings.egress.parse_url(LISTEN_URL).is_err();
+    let note = "\n(Only public addresses are open: start with --egress-allow 127.0.0.0/8 to deliver here.)";
+    let note = if closed { note } else { "" };
+    format!(
+        "
+To see it work, run `tidings listen` in another terminal (it receives on {LISTEN_URL}), then:
+  curl{key} {url}/api/webhooks --json '{{\"url\":\"{LISTEN_URL}\",\"events\":[\"*\"]}}'
+  curl{key} {url}/api/events --json '{{\"type\":\"hello.world\",\"data\":{{\"n\":1}}}}'
+  curl{key} {url}/api/deliveries{note}
+"
+    )
+}
+
+/// Where `tidings listen` receives.
+const LISTEN_URL: &str = "http://127.0.0.1:4242/";

@@ -15,7 +15,7 @@ use tidings_core::egress::{AllowRule, EgressPolicy};
 use tidings_core::limits::REQUEST_BODY_BYTES_MAX;
 
 pub use source::{Sources, read};
-pub use table::{SETTINGS, Setting, documented_file};
+pub use table::{SETTINGS, Setting, defaults, documented_file, effective_file};
 
 /// Values by name, as text.
 pub type Values = BTreeMap<&'static str, String>;

@@ -113,6 +113,21 @@ mod tests {
     }
 
     #[test]
+    fn the_effective_file_is_a_valid_file_without_secrets() {
+        let mut values = defaults();
+        values.insert("admin_key", "hunter2".to_owned());
+        values.insert("data_dir", "a \"quoted\" \\ place".to_owned());
+        let text = super::super::effective_file(&values);
+        assert!(!text.contains("hunter2"), "{text}");
+        let (mut read, errors) = from_toml(&text);
+        assert_eq!(errors, [""; 0]);
+        read.insert("admin_key", "hunter2".to_owned());
+        // An empty value is no value.
+        values.retain(|_, value| !value.is_empty());
+        assert_eq!(read, values);
+    }
+
+    #[test]
     fn unknown_names_are_named_with_their_neighbour() {
         let (_, errors) = from_toml("lisen = \"x\"\n[egress]\nalow = []\n");
         assert_eq!(

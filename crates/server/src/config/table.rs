@@ -104,7 +104,8 @@ pub const SETTINGS: [Setting; 14] = [
 ];
 
 /// Variables of the client commands: known, but no settings of the server.
-pub const CLIENT_VARIABLES: [&str; 2] = ["TIDINGS_URL", "TIDINGS_API_KEY"];
+pub const CLIENT_VARIABLES: [&str; 4] =
+    ["TIDINGS_URL", "TIDINGS_API_KEY", "TIDINGS_TENANT", "TIDINGS_WEBHOOK_SECRET"];
 
 /// The defaults.
 #[must_use]
@@ -115,9 +116,32 @@ pub fn defaults() -> Values {
 /// The file that `tidings config --default` prints: every setting with its meaning and default.
 #[must_use]
 pub fn documented_file() -> String {
-    let mut text = String::from(
-        "# Tidings: every setting with its default. Flags and variables override this file.\n",
-    );
+    let head = "# Tidings: every setting with its default. Flags and variables override this file.\n";
+    file(head, |setting, name| {
+        let value = match setting.default {
+            None => format!("# {name} = \"\""),
+            Some(default) => format!("{name} = {}", toml_value(default)),
+        };
+        format!("\n# {} ({})\n{value}\n", setting.meaning, setting.variable)
+    })
+}
+
+/// The file that `tidings config` prints: the values that hold, without the secrets.
+#[must_use]
+pub fn effective_file(values: &Values) -> String {
+    file("# Tidings: the settings that hold.\n", |setting, name| {
+        let value = values.get(setting.name).filter(|value| !value.is_empty());
+        match value {
+            None => format!("# {name} is not set\n"),
+            Some(_) if setting.secret => format!("# {name} is set, and not shown\n"),
+            Some(value) => format!("{name} = {}\n", toml_value(value)),
+        }
+    })
+}
+
+/// Every setting under the heading of its table.
+fn file(head: &str, entry: impl Fn(&Setting, &str) -> String) -> String {
+    let mut text = String::from(head);
     let mut table = "";
     for setting in &SETTINGS {
         let (of, name) = setting.name.rsplit_once('.').unwrap_or(("", setting.name));
@@ -130,13 +154,12 @@ pub fn documented_file() -> String {
     text
 }
 
-fn entry(setting: &Setting, name: &str) -> String {
-    let value = match setting.default {
-        None => format!("# {name} = \"\""),
-        Some(default) if default.parse::<u64>().is_ok() || default.parse::<bool>().is_ok() => {
-            format!("{name} = {default}")
-        }
-        Some(default) => format!("{name} = \"{default}\""),
-    };
-    format!("\n# {} ({})\n{value}\n", setting.meaning, setting.variable)
+/// Numbers and truth values bare, everything else as a text.
+fn toml_value(value: &str) -> String {
+    if value.parse::<u32>().is_ok_and(|number| number.to_string() == value)
+        || value.parse::<bool>().is_ok()
+    {
+        return value.to_owned();
+    }
+    toml::Value::String(value.to_owned()).to_string()
 }

@@ -1,0 +1,84 @@
+//! `tidings tail`: deliveries as they end.
+
+use std::time::Duration;
+
+use anyhow::Result;
+use clap::Args;
+use serde_json::Value;
+
+use super::client::{Remote, block_on};
+use super::follow::{Follower, Moved};
+use super::output::{Format, Paint, line, plain};
+
+/// Print deliveries as they end, until Ctrl-C
+///
+/// A delivery that is sent again by hand long after it ended is not told again.
+#[derive(Debug, Args)]
+#[command(after_help = EXAMPLES)]
+pub struct Tail {
+    /// Only these statuses: success, failed, cancelled, expired; several with commas
+    #[arg(long, value_delimiter = ',')]
+    status: Vec<String>,
+    /// Only of this webhook
+    #[arg(long, value_name = "ID")]
+    webhook: Option<String>,
+    /// How often to ask the server, milliseconds
+    #[arg(long, value_name = "MS", default_value_t = 1_000, value_parser = clap::value_parser!(u64).range(50..))]
+    interval: u64,
+    #[command(flatten)]
+    remote: Remote,
+}
+
+const EXAMPLES: &str = "\
+Examples:
+  tidings tail
+  tidings tail --status failed,expired
+  tidings tail -o json | jq .error_message      one JSON object a line";
+
+impl Tail {
+    pub(super) fn run(&self) -> Result<()> {
+        block_on(self.follow())
+    }
+
+    async fn follow(&self) -> Result<()> {
+        let api = self.remote.api()?;
+        let mut follower = Follower::from_now(&api).await?;
+        let mut ticks = tokio::time::interval(Duration::from_millis(self.interval));
+        ticks.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
+        // People and scripts see that nothing is missed from now on.
+        eprintln!("following {}", self.remote.url.trim_end_matches('/'));
+        loop {
+            ticks.tick().await;
+            let moved = follower.look(&api).await?;
+            let wanted = moved.iter().filter(|moved| self.wants(moved));
+            wanted.into_iter().try_for_each(|moved| self.print(moved))?;
+        }
+    }
+
+    fn wants(&self, moved: &Moved) -> bool {
+        let delivery = &moved.delivery;
+        let status = delivery.status.as_str();
+        delivery.status.is_final()
+            && (self.status.is_empty() || self.status.iter().any(|wanted| wanted == status))
+            && (self.webhook.is_none() || self.webhook == delivery.webhook_id)
+    }
+
+    fn print(&self, moved: &Moved) -> Result<()> {
+        if self.remote.output().format == Format::Json {
+            return line(moved.raw.get());
+        }
+        let value: Value = serde_json::from_str(moved.raw.get())?;
+        let text = |name: &str| plain(value[name].as_str().unwrap_or("-")).into_owned();
+        let status = format!("{:9}", text("status"));
+        let paint = Paint::stdout();
+        let status = match value["status"].as_str() {
+            Some("success") => paint.green(&status),
+            _ => paint.red(&status),
+        };
+        let attempts = format!("{} attempts", value["attempt_count"]);
+        let (id, event, webhook) = (text("id"), text("event_type"), text("webhook_id"));
+        let error = value["error_message"].as_str().map(plain).unwrap_or_default();
+        let told = format!("{id}  {status}  {attempts:12}  {webhook}  {event}  {error}");
+        line(told.trim_end())
+    }
+}
