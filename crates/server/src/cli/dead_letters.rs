@@ -81,7 +81,7 @@ impl Verb {
                     return Err(Usage(wrong.to_owned()).into());
                 }
                 let call = Call::post(path(["dead-letters", "redrive"])).json(&body)?;
-                output.one(&*api.call(call).await?.data()?)
+                output.one(&api.call(call).await?.data()?)
             }
         }
     }

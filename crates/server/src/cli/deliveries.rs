@@ -102,7 +102,7 @@ impl Verb {
             Self::Retry { id } => Call::post(path(["deliveries", id, "retry"])),
             Self::Cancel { id } => Call::post(path(["deliveries", id, "cancel"])),
         };
-        output.one(&*api.call(call).await?.data()?)
+        output.one(&api.call(call).await?.data()?)
     }
 }
 

@@ -173,9 +173,7 @@ mod tests {
     #[test]
     fn what_has_ended_long_ago_is_forgotten_and_what_is_owed_is_not() {
         let mut follower = Follower::default();
-        follower
-            .take(vec![item("d2", "pending", 0, 1), item("d1", "success", 1, 1)])
-            .unwrap();
+        follower.take(vec![item("d2", "pending", 0, 1), item("d1", "success", 1, 1)]).unwrap();
         follower.look_further();
         follower.looks += 1;
         follower.take(vec![item("d9", "success", 1, 60_000)]).unwrap();

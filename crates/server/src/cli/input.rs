@@ -34,8 +34,8 @@ pub(super) fn json(what: &str, text: &str) -> Result<Box<RawValue>> {
 
 /// A text, which may be in a file: `@file` without the line break at its end.
 pub(super) fn text(what: &str, text: &str) -> Result<String> {
-    let text = String::from_utf8(bytes(text)?)
-        .map_err(|_| Usage(format!("{what} is not UTF-8")))?;
+    let text =
+        String::from_utf8(bytes(text)?).map_err(|_| Usage(format!("{what} is not UTF-8")))?;
     Ok(text.trim_end_matches(['\r', '\n']).to_owned())
 }
 
@@ -81,9 +81,9 @@ fn span_ms(text: &str) -> Option<i64> {
 /// A moment as an argument of a command.
 pub(super) fn moment_arg(text: &str) -> Result<i64, String> {
     let now = crate::clock::Clock::system().now();
-    moment(text, now)
-        .map(Timestamp::as_millis)
-        .ok_or_else(|| "must be RFC 3339, Unix milliseconds, or a span such as 15m or +1h".to_owned())
+    moment(text, now).map(Timestamp::as_millis).ok_or_else(|| {
+        "must be RFC 3339, Unix milliseconds, or a span such as 15m or +1h".to_owned()
+    })
 }
 
 /// A span as an argument of a command, in milliseconds.

@@ -80,7 +80,7 @@ impl Verb {
                     body["admin"] = true.into();
                 }
                 let answer = api.call(Call::post(path(["keys"])).json(&body)?).await?;
-                output.one(&*answer.data()?)
+                output.one(&answer.data()?)
             }
             Self::List => {
                 let items = api.list(&Call::get(path(["keys"])), u32::MAX).await?;

@@ -76,7 +76,8 @@ impl Listen {
     async fn listen(&self) -> Result<()> {
         let mut terminate = signal(SignalKind::terminate())?;
         let mut interrupt = signal(SignalKind::interrupt())?;
-        let mut secrets: Vec<Secret> = self.secret.iter().map(|s| secret(s)).collect::<Result<_>>()?;
+        let mut secrets: Vec<Secret> =
+            self.secret.iter().map(|s| secret(s)).collect::<Result<_>>()?;
         let (tell, mut arrivals) = mpsc::unbounded_channel();
         let receiver = receiver::start(self.port, self.judge(tell)?).await?;
         let url = format!("http://{}/", receiver.address);
@@ -139,9 +140,8 @@ impl Listen {
         let paint = Paint::stdout();
         let body = String::from_utf8_lossy(&request.body);
         let time = &at.to_rfc3339()[11..23];
-        let what = event_type(request, &body).unwrap_or_else(|| {
-            format!("{} {}", request.method, request.path)
-        });
+        let what = event_type(request, &body)
+            .unwrap_or_else(|| format!("{} {}", request.method, request.path));
         let signature = signature(request, secrets, *at, paint);
         let code = status.as_u16();
         let answered = if status.is_success() {

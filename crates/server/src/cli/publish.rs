@@ -55,14 +55,13 @@ struct NewEvent<'a> {
 impl Publish {
     pub(super) fn run(&self) -> Result<()> {
         let data = input::json("DATA", &self.data)?;
-        let event =
-            NewEvent { r#type: &self.event_type, data: &data, further: self.further() };
+        let event = NewEvent { r#type: &self.event_type, data: &data, further: self.further() };
         let call = Call::post(path(["events"]))
             .header("idempotency-key", self.idempotency_key.as_deref())
             .json(&event)?;
         let api = self.remote.api()?;
         let answer = block_on(api.call(call))?;
-        self.remote.output().one(&*answer.data()?)
+        self.remote.output().one(&answer.data()?)
     }
 
     fn further(&self) -> serde_json::Map<String, serde_json::Value> {

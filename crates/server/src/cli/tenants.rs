@@ -61,7 +61,7 @@ impl Verb {
                     body["retention_days"] = (*days).into();
                 }
                 let answer = api.call(Call::post(path(["tenants"])).json(&body)?).await?;
-                output.one(&*answer.data()?)
+                output.one(&answer.data()?)
             }
             Self::List => {
                 let items = api.list(&Call::get(path(["tenants"])), u32::MAX).await?;

@@ -64,7 +64,8 @@ impl Verify {
 fn read_headers(given: &[String]) -> Result<HeaderMap> {
     let mut headers = HeaderMap::new();
     for text in given {
-        let lines = if text.starts_with('@') { input::text("--header", text)? } else { text.clone() };
+        let lines =
+            if text.starts_with('@') { input::text("--header", text)? } else { text.clone() };
         for line in lines.lines().filter(|line| !line.trim().is_empty()) {
             let wrong = |why: String| Usage(format!("--header '{line}': {why}"));
             let (name, value) = input::header(line).map_err(wrong)?;

@@ -116,7 +116,8 @@ pub fn defaults() -> Values {
 /// The file that `tidings config --default` prints: every setting with its meaning and default.
 #[must_use]
 pub fn documented_file() -> String {
-    let head = "# Tidings: every setting with its default. Flags and variables override this file.\n";
+    let head =
+        "# Tidings: every setting with its default. Flags and variables override this file.\n";
     file(head, |setting, name| {
         let value = match setting.default {
             None => format!("# {name} = \"\""),

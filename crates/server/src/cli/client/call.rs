@@ -44,7 +44,11 @@ impl Call {
     }
 
     /// A parameter, when there is one.
-    pub(in crate::cli) fn query(mut self, name: &'static str, value: Option<impl ToString>) -> Self {
+    pub(in crate::cli) fn query(
+        mut self,
+        name: &'static str,
+        value: Option<impl ToString>,
+    ) -> Self {
         self.query.extend(value.map(|value| (name, value.to_string())));
         self
     }

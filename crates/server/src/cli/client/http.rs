@@ -19,10 +19,7 @@ use url::Url;
 const ANSWER_BYTES_MAX: usize = 64 << 20;
 
 /// Connects, asks, reads the whole answer.
-pub(super) async fn send(
-    url: &Url,
-    request: Request<Full<Bytes>>,
-) -> Result<(StatusCode, Bytes)> {
+pub(super) async fn send(url: &Url, request: Request<Full<Bytes>>) -> Result<(StatusCode, Bytes)> {
     let host = url.host_str().context("the URL has no host")?;
     // Brackets belong to the URL, not to the address.
     let host = host.trim_start_matches('[').trim_end_matches(']');

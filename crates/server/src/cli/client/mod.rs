@@ -112,7 +112,11 @@ impl Api {
             Ok(answered) => answered.with_context(|| format!("cannot reach {server}"))?,
             Err(_) => bail!("{server} did not answer within {} s", REQUEST_TIMEOUT.as_secs()),
         };
-        if status.is_success() { Ok(Answer { body }) } else { Err(Failure::new(status, &body).into()) }
+        if status.is_success() {
+            Ok(Answer { body })
+        } else {
+            Err(Failure::new(status, &body).into())
+        }
     }
 
     /// The items of a list, page after page, at most `limit`.

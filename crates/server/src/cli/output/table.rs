@@ -91,8 +91,12 @@ mod tests {
             serde_json::json!({"id": "a", "events": ["x", "y.*"], "created_at": 0, "n": {"m": 1}}),
             serde_json::json!({"id": "grün\n", "events": [], "created_at": null}),
         ];
-        let columns =
-            [Column("id", "id"), Column("events", "events"), Column("created", "created_at"), Column("m", "/n/m")];
+        let columns = [
+            Column("id", "id"),
+            Column("events", "events"),
+            Column("created", "created_at"),
+            Column("m", "/n/m"),
+        ];
         let expected = [
             "ID      EVENTS  CREATED               M",
             "a       x, y.*  1970-01-01 00:00:00Z  1",

@@ -120,7 +120,7 @@ impl Verb {
             Self::Stats { id } => Call::get(path(["webhooks", id, "stats"])),
             Self::Health { id } => Call::get(path(["webhooks", id, "health"])),
         };
-        output.one(&*api.call(call).await?.data()?)
+        output.one(&api.call(call).await?.data()?)
     }
 }
 
@@ -151,7 +151,7 @@ struct TestResponse {
 async fn test(api: &Api, output: Output, id: &str) -> Result<()> {
     let answer = api.call(Call::post(path(["webhooks", id, "test"]))).await?;
     if output.format == Format::Json {
-        output.one(&*answer.data()?)?;
+        output.one(&answer.data()?)?;
     }
     let tested: Tested = answer.parse()?;
     let said = tested.response.map(|response| {
