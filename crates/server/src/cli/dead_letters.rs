@@ -2,7 +2,7 @@
 
 use anyhow::Result;
 use clap::{Args, Subcommand};
-use serde_json::Map;
+use serde_json::{Map, json};
 
 use super::client::{Api, Call, Remote, block_on, path};
 use super::output::Output;
@@ -21,7 +21,8 @@ pub struct DeadLetters {
 const EXAMPLES: &str = "\
 Examples:
   tidings dead-letters list --webhook wh_…
-  tidings dead-letters redrive --webhook wh_… --since 24h
+  tidings dead-letters redrive --webhook wh_… --since 24h --dry-run
+  tidings dead-letters redrive dlv_… dlv_…
   tidings dead-letters redrive --all";
 
 #[derive(Debug, Subcommand)]
@@ -36,11 +37,17 @@ enum Verb {
     },
     /// Send again what the filter finds
     Redrive {
+        /// These only
+        #[arg(conflicts_with_all = ["webhook", "event", "since", "until", "all"])]
+        ids: Vec<String>,
         #[command(flatten)]
         filter: Filter,
-        /// Everything: without it a filter is needed
+        /// Everything: without it ids or a filter are needed
         #[arg(long)]
         all: bool,
+        /// Only say how many
+        #[arg(long)]
+        dry_run: bool,
     },
 }
 
@@ -49,6 +56,9 @@ struct Filter {
     /// Of this webhook
     #[arg(long, value_name = "ID")]
     webhook: Option<String>,
+    /// Of this event
+    #[arg(long, value_name = "ID")]
+    event: Option<String>,
     /// Created at or after: RFC 3339, Unix milliseconds, or 15m (ago)
     #[arg(long, value_name = "TIME", value_parser = input::moment_arg)]
     since: Option<i64>,
@@ -70,16 +80,21 @@ impl Verb {
             Self::List { filter, limit } => {
                 let call = Call::get(path(["dead-letters"]))
                     .query("webhook_id", filter.webhook.as_deref())
+                    .query("event_id", filter.event.as_deref())
                     .query("since", filter.since)
                     .query("until", filter.until);
                 output.list(&api.list(&call, *limit).await?, &deliveries::COLUMNS)
             }
-            Self::Redrive { filter, all } => {
-                let body = filter.body();
+            Self::Redrive { ids, filter, all, dry_run } => {
+                let mut body = filter.body();
+                if !ids.is_empty() {
+                    body.insert("delivery_ids".to_owned(), json!(ids));
+                }
                 if body.is_empty() && !all {
-                    let wrong = "redrive needs --webhook, --since, --until, or --all";
+                    let wrong = "redrive needs ids, --webhook, --event, --since, --until, or --all";
                     return Err(Usage(wrong.to_owned()).into());
                 }
+                body.insert("dry_run".to_owned(), (*dry_run).into());
                 let call = Call::post(path(["dead-letters", "redrive"])).json(&body)?;
                 output.one(&api.call(call).await?.data()?)
             }
@@ -91,6 +106,7 @@ impl Filter {
     fn body(&self) -> Map<String, serde_json::Value> {
         let given = [
             ("webhook_id", self.webhook.clone().map(Into::into)),
+            ("event_id", self.event.clone().map(Into::into)),
             ("since", self.since.map(Into::into)),
             ("until", self.until.map(Into::into)),
         ];

@@ -124,8 +124,11 @@ fn say_hello(server: &Server) {
 fn what_next(server: &Server) -> String {
     let url = format!("http://{}", server.address);
     let settings = &server.app.settings;
-    let key =
-        if settings.has_keys() { " -H \"Authorization: Bearer $TIDINGS_ADMIN_KEY\"" } else { "" };
+    let key = if server.app.keyring.is_locked() {
+        " -H \"Authorization: Bearer $TIDINGS_ADMIN_KEY\""
+    } else {
+        ""
+    };
     let closed = settings.egress.parse_url(LISTEN_URL).is_err();
     let note = "\n(Only public addresses are open: start with --egress-allow 127.0.0.0/8 to deliver here.)";
     let note = if closed { note } else { "" };

@@ -109,7 +109,9 @@ impl Api {
         let sent = tokio::time::timeout(REQUEST_TIMEOUT, http::send(&url, request)).await;
         let server = self.base.as_str().trim_end_matches('/');
         let (status, body) = match sent {
-            Ok(answered) => answered.with_context(|| format!("cannot reach {server}"))?,
+            Ok(answered) => answered.with_context(|| {
+                format!("cannot reach {server} (--url or TIDINGS_URL names another server)")
+            })?,
             Err(_) => bail!("{server} did not answer within {} s", REQUEST_TIMEOUT.as_secs()),
         };
         if status.is_success() {
