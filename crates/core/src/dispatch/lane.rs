@@ -37,8 +37,9 @@ pub(super) struct Head {
 struct Paging {
     /// What settled meanwhile: the page may still show its old row.
     settled: HashSet<DeliveryId>,
-    /// A row was left out meanwhile: the page may not have it.
-    left_out: bool,
+    /// The least row that was left out meanwhile, which the page may not have: nothing of the page
+    /// beyond it may be taken, or it would be overtaken.
+    left_out: Option<(Timestamp, DeliveryId)>,
 }
 
 /// A lane may hold so many rows even when memory is short: those of hung webhooks must not keep a
@@ -68,7 +69,7 @@ impl LaneQueue {
         let place = match self.rows.back() {
             Some(last) if last.key() < owed.key() => {
                 if self.dirty {
-                    return self.leave_out(owed.ready_at);
+                    return self.leave_out(owed.key());
                 }
                 self.rows.len()
             }
@@ -76,12 +77,12 @@ impl LaneQueue {
                 Ok(_) => return,
                 Err(place) => place,
             },
-            None if self.dirty => return self.leave_out(owed.ready_at),
+            None if self.dirty => return self.leave_out(owed.key()),
             None => 0,
         };
         let at_the_end = place == self.rows.len();
         if held.rows >= held.rows_max && at_the_end && place >= LANE_ROWS_MIN {
-            return self.leave_out(owed.ready_at);
+            return self.leave_out(owed.key());
         }
         if held.bytes + owed.held_bytes() > held.bytes_max {
             owed.payload = Payload::Stored;
@@ -106,14 +107,15 @@ impl LaneQueue {
 
     /// The store has rows of this lane, none ready before `next`.
     pub(super) fn waits_in_store(&mut self, next: Timestamp) {
-        self.leave_out(next);
+        self.leave_out((next, DeliveryId::from_i64(0)));
     }
 
-    fn leave_out(&mut self, ready_at: Timestamp) {
+    fn leave_out(&mut self, key: (Timestamp, DeliveryId)) {
+        let ready_at = key.0;
         self.next_in_store = if self.dirty { self.next_in_store.min(ready_at) } else { ready_at };
         self.dirty = true;
         if let Some(paging) = &mut self.paging {
-            paging.left_out = true;
+            paging.left_out = Some(paging.left_out.map_or(key, |least| least.min(key)));
         }
     }
 
@@ -121,7 +123,7 @@ impl LaneQueue {
         if let Some(last) = self.rows.pop_back() {
             held.rows -= 1;
             held.bytes -= last.held_bytes();
-            self.leave_out(last.ready_at);
+            self.leave_out(last.key());
         }
     }
 
@@ -168,17 +170,18 @@ impl LaneQueue {
         let Some(paging) = self.paging.take() else { return };
         // Everything up to the page's end is in it; what lies beyond stays in the store.
         self.dirty = false;
-        let mut last_ready = self.next_in_store;
+        let mut rest = if all { None } else { Some((self.next_in_store, DeliveryId::from_i64(0))) };
         for row in rows {
-            last_ready = row.ready_at;
+            if paging.left_out.is_some_and(|left_out| left_out < row.key()) {
+                break;
+            }
+            rest = rest.map(|_| row.key());
             if !paging.settled.contains(&row.id) {
                 self.admit(row, held);
             }
         }
-        if !all || paging.left_out {
-            // What was left out meanwhile may be ready at any time, so look again soon.
-            let next = if paging.left_out { Timestamp::default() } else { last_ready };
-            self.leave_out(next);
+        if let Some(key) = paging.left_out.or(rest) {
+            self.leave_out(key);
         }
     }
 

@@ -416,25 +416,27 @@ impl Dispatcher {
     }
 
     fn settled(&mut self, lane: Lane, id: DeliveryId, again: Option<Owed>, now: Timestamp) {
-        let flight = self.flights.remove(&id);
-        let Some(lanes) = self.webhooks.get_mut(&lane.webhook) else { return };
-        match flight {
-            // Cancelled while its attempt is on the network: its settlement will find no row.
-            Some(flight) if !flight.attempted => {
-                self.flights.insert(id, flight);
-                return;
-            }
-            Some(flight) => {
-                lanes.landed(lane.slot, id);
-                if flight.recheck && again.is_none() {
-                    let queue = lanes.lane(lane.slot);
-                    queue.release(&mut self.held);
-                    queue.waits_in_store(Timestamp::default());
+        let flight = match self.flights.get(&id) {
+            // Ended by a person or with its webhook while its attempt is on the network: its
+            // settlement will find no row.
+            Some(flight) if !flight.attempted => return,
+            Some(_) => self.flights.remove(&id),
+            None => None,
+        };
+        if let Some(lanes) = self.webhooks.get_mut(&lane.webhook) {
+            let queue = lanes.lane(lane.slot);
+            match &flight {
+                None => queue.remove(id, &mut self.held),
+                Some(flight) => {
+                    if flight.recheck && again.is_none() {
+                        queue.release(&mut self.held);
+                        queue.waits_in_store(Timestamp::default());
+                    }
+                    lanes.landed(lane.slot, id);
                 }
             }
-            None => lanes.lane(lane.slot).remove(id, &mut self.held),
+            lanes.lane(lane.slot).settled_while_paging(id);
         }
-        lanes.lane(lane.slot).settled_while_paging(id);
         match again {
             Some(owed) => self.admit(owed, now),
             None => self.ring_up(lane.webhook),
