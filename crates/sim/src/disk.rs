@@ -17,7 +17,7 @@ use tidings_store::{Committed, Store};
 use tokio::runtime::Runtime;
 
 /// A commit that takes longer than this has stalled.
-const STALLED: Duration = Duration::from_secs(30);
+const STALLED: Duration = Duration::from_secs(10);
 
 /// A store that stops at every step.
 #[derive(Debug)]
@@ -81,6 +81,11 @@ impl Disk {
                 return all;
             }
         }
+    }
+
+    /// What the sink is told next, by maintenance; `None` when nothing comes.
+    pub fn told_more(&self) -> Option<Vec<Committed>> {
+        self.told.lock().expect("nobody panicked").recv_timeout(STALLED).ok()
     }
 
     /// What else the sink was told meanwhile (maintenance).

@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, HashMap};
 
 use tidings_core::delivery::{Lane, Owed, Status};
-use tidings_core::id::DeliveryId;
+use tidings_core::id::{DeliveryId, WebhookId};
 use tidings_core::time::Timestamp;
 
 /// What is known of one accepted delivery.
@@ -141,6 +141,12 @@ impl Ledger {
     #[must_use]
     pub fn some_owed(&self, nth: usize) -> Option<DeliveryId> {
         self.entries.iter().filter(|(_, entry)| entry.ended.is_none()).nth(nth).map(|(id, _)| *id)
+    }
+
+    /// A delivery that is owed to one of these webhooks, if any.
+    pub fn some_owed_to(&self, of: impl Fn(WebhookId) -> bool) -> Option<DeliveryId> {
+        let mut owed = self.entries.iter().filter(|(_, entry)| entry.ended.is_none());
+        owed.find(|(_, entry)| of(entry.lane.webhook)).map(|(id, _)| *id)
     }
 
     #[must_use]

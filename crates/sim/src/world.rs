@@ -206,8 +206,8 @@ impl World {
     fn live(&mut self) -> Result<(), String> {
         self.obey()?;
         loop {
-            if self.now.since(START) > TROUBLED_MS {
-                self.heal();
+            if self.now.since(START) > TROUBLED_MS && self.heal() {
+                self.obey()?;
             }
             let next = self.happenings.peek().map(|due| due.at);
             let wake = self.dispatcher.wake_at();
@@ -357,7 +357,10 @@ impl World {
                 Committed::Settled { lane, id, again } => {
                     self.signal(Signal::Settled { lane, id, again });
                 }
-                Committed::Ended { lane, id } => self.signal(Signal::Ended { lane, id }),
+                Committed::Ended { lane, id } => {
+                    self.ended_elsewhere(id)?;
+                    self.signal(Signal::Ended { lane, id });
+                }
                 Committed::Disabled { webhook, .. } => self.switched_off(webhook),
             }
         }
@@ -382,14 +385,10 @@ impl World {
 
     fn hear_of_maintenance(&mut self) -> Result<(), String> {
         let told = self.disk.told_besides();
-        for change in &told {
-            if let Committed::Ended { id, .. } = change {
-                self.ended_elsewhere(*id)?;
-            }
-        }
         self.hear(told)
     }
 
+    /// Maintenance ended it, unless a person did.
     fn ended_elsewhere(&mut self, id: tidings_core::id::DeliveryId) -> Result<(), String> {
         match self.ledger.get(id) {
             Some(entry) if entry.ended.is_none() => self.ledger.ended(id, Status::Failed),
@@ -517,14 +516,13 @@ impl World {
 
     /// Everything accepted has come to exactly one end, and the store says the same.
     fn check_the_end(&mut self) -> Result<(), String> {
-        while self.ledger.iter().any(|(_, e)| e.ended.is_none() && self.hooks[&e.lane.webhook].gone)
-        {
-            let told = self.disk.told_until(|change| matches!(change, Committed::Ended { .. }));
-            for change in &told {
-                if let Committed::Ended { id, .. } = change {
-                    self.ended_elsewhere(*id)?;
-                }
-            }
+        while let Some(id) = self.ledger.some_owed_to(|webhook| self.hooks[&webhook].gone) {
+            let told = self.disk.told_more().ok_or_else(|| {
+                let record =
+                    self.disk.run(|store| async move { store.delivery(DEFAULT, id).await });
+                format!("{id} of a webhook that is gone never ended: {record:?}")
+            })?;
+            self.hear(told)?;
         }
         for (&id, entry) in self.ledger.iter() {
             let Some(ended) = entry.ended else {
