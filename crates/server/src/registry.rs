@@ -50,8 +50,7 @@ impl Outgoing {
     /// Makes a webhook ready. A profile that is not configured any more gets the default's rules.
     #[must_use]
     pub fn new(webhook: Arc<Webhook>, profiles: &Profiles, egress: &EgressPolicy) -> Self {
-        let profile = profiles.get(&webhook.profile).or_else(|| profiles.get("standard"));
-        let profile = Arc::clone(profile.expect("`standard` is built in"));
+        let profile = Arc::clone(known_or_standard(profiles, &webhook.profile));
         let policy = webhook.retry.clone().unwrap_or_else(|| RetryPolicy::from(&profile.retry));
         let rules = Rules { policy, final_statuses: profile.final_statuses.clone() };
         let shape = shape_of(&profile, webhook.body);
@@ -102,6 +101,11 @@ impl Outgoing {
     }
 }
 
+fn known_or_standard<'p>(profiles: &'p Profiles, name: &str) -> &'p Arc<Profile> {
+    let profile = profiles.get(name).or_else(|| profiles.get("standard"));
+    profile.expect("`standard` is built in")
+}
+
 /// The body's shape: the profile's, unless the webhook chose another.
 #[must_use]
 pub fn shape_of(profile: &Profile, choice: Option<BodyChoice>) -> BodyShape {
@@ -133,18 +137,19 @@ impl Registry {
     pub fn new(profiles: Profiles, egress: Arc<EgressPolicy>, webhooks: Vec<Webhook>) -> Self {
         let registry =
             Self { profiles, egress, webhooks: RwLock::default(), tenants: RwLock::default() };
-        let mut tenants = std::collections::HashSet::new();
-        for webhook in webhooks {
-            tenants.insert(webhook.tenant);
-            registry.place(Arc::new(webhook));
-        }
-        tenants.into_iter().for_each(|tenant| registry.tenant(tenant).rebuild());
+        registry.load(webhooks);
         registry
     }
 
     #[must_use]
     pub fn profile(&self, name: &str) -> Option<&Arc<Profile>> {
         self.profiles.get(name)
+    }
+
+    /// The profile of this name, or `standard` when it is not configured any more.
+    #[must_use]
+    pub fn profile_or_standard(&self, name: &str) -> &Arc<Profile> {
+        known_or_standard(&self.profiles, name)
     }
 
     #[must_use]
@@ -190,30 +195,64 @@ impl Registry {
         webhooks.range(..end).rev().take(limit).map(|(_, webhook)| Arc::clone(webhook)).collect()
     }
 
-    /// Puts a new or changed webhook in place: from the next publication on it is heard.
-    pub fn put(&self, webhook: Webhook) -> Arc<Outgoing> {
-        let tenant = webhook.tenant;
-        let outgoing = self.place(Arc::new(webhook));
-        self.tenant(tenant).rebuild();
-        outgoing
+    /// A webhook made ready, not yet in place.
+    #[must_use]
+    pub fn prepare(&self, webhook: Webhook) -> Arc<Outgoing> {
+        Arc::new(Outgoing::new(Arc::new(webhook), &self.profiles, &self.egress))
+    }
+
+    /// Puts a new webhook in place: from the next publication on it is heard.
+    pub fn put(&self, outgoing: &Arc<Outgoing>) {
+        self.place(outgoing, |_| true);
+        self.tenant(outgoing.webhook.tenant).rebuild();
+    }
+
+    /// Puts a changed webhook in place of an older revision of it. Nothing happens when a newer one is
+    /// there already, or when it has been deleted: of two changes that come here in the wrong order
+    /// the later one stays.
+    pub fn replace(&self, outgoing: &Arc<Outgoing>) {
+        let revision = outgoing.webhook.revision;
+        if self.place(outgoing, |there| there.is_some_and(|old| old.webhook.revision < revision)) {
+            self.tenant(outgoing.webhook.tenant).rebuild();
+        }
     }
 
     /// Forgets a deleted webhook.
     pub fn remove(&self, tenant: TenantId, id: WebhookId) {
-        self.webhooks.write().unwrap_or_else(PoisonError::into_inner).remove(&id);
+        let mut all = self.webhooks.write().unwrap_or_else(PoisonError::into_inner);
+        all.remove(&id);
         let entry = self.tenant(tenant);
         entry.webhooks.write().unwrap_or_else(PoisonError::into_inner).remove(&id);
+        drop(all);
         entry.rebuild();
     }
 
-    fn place(&self, webhook: Arc<Webhook>) -> Arc<Outgoing> {
-        let outgoing = Arc::new(Outgoing::new(Arc::clone(&webhook), &self.profiles, &self.egress));
+    /// Places many at once, with one index built per tenant.
+    fn load(&self, webhooks: Vec<Webhook>) {
+        let mut tenants = std::collections::HashSet::new();
+        for webhook in webhooks {
+            tenants.insert(webhook.tenant);
+            self.place(&self.prepare(webhook), |_| true);
+        }
+        tenants.into_iter().for_each(|tenant| self.tenant(tenant).rebuild());
+    }
+
+    /// Places one, if what is there allows it; tells whether it did. Both maps change under the lock
+    /// of the first, so that they agree.
+    fn place(
+        &self,
+        outgoing: &Arc<Outgoing>,
+        allowed: impl Fn(Option<&Arc<Outgoing>>) -> bool,
+    ) -> bool {
+        let webhook = Arc::clone(&outgoing.webhook);
         let mut all = self.webhooks.write().unwrap_or_else(PoisonError::into_inner);
-        all.insert(webhook.id, Arc::clone(&outgoing));
-        drop(all);
+        if !allowed(all.get(&webhook.id)) {
+            return false;
+        }
+        all.insert(webhook.id, Arc::clone(outgoing));
         let entry = self.tenant(webhook.tenant);
         entry.webhooks.write().unwrap_or_else(PoisonError::into_inner).insert(webhook.id, webhook);
-        outgoing
+        true
     }
 
     fn tenant(&self, tenant: TenantId) -> Arc<TenantEntry> {

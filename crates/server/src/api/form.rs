@@ -69,6 +69,8 @@ pub struct Form<'a> {
     errors: Vec<FieldError>,
     /// The pointer of this object.
     at: String,
+    /// Its members have names of the client's choice: none is unknown.
+    free: bool,
 }
 
 impl<'a> Form<'a> {
@@ -81,7 +83,7 @@ impl<'a> Form<'a> {
     /// Reads an object somewhere in a body; `None` when it is none.
     pub fn of(raw: &'a RawValue, at: String) -> Option<Self> {
         let Members(members) = serde_json::from_str(raw.get()).ok()?;
-        let mut form = Self { members, known: Vec::new(), errors: Vec::new(), at };
+        let mut form = Self { members, known: Vec::new(), errors: Vec::new(), at, free: false };
         form.refuse_duplicates();
         Some(form)
     }
@@ -109,6 +111,11 @@ impl<'a> Form<'a> {
     pub fn refuse_item(&mut self, name: &str, index: usize, detail: impl Into<String>) {
         let pointer = format!("{}/{index}", pointer(&self.at, name));
         self.errors.push(FieldError { pointer, detail: detail.into() });
+    }
+
+    /// Notes that this object as a whole is wrong.
+    pub fn refuse_whole(&mut self, detail: impl Into<String>) {
+        self.errors.push(FieldError { pointer: self.at.clone(), detail: detail.into() });
     }
 
     /// A member as it is, unparsed.
@@ -214,6 +221,25 @@ impl<'a> Form<'a> {
         }
     }
 
+    /// An object below this one whose members have names of the client's choice.
+    pub fn dictionary(&mut self, name: &'static str) -> Given<Form<'a>> {
+        match self.object(name) {
+            Given::Value(form) => Given::Value(Form { free: true, ..form }),
+            other => other,
+        }
+    }
+
+    /// A list, its elements unparsed, of at least one and at most `most`.
+    pub fn list(&mut self, name: &'static str, most: usize) -> Given<Vec<&'a RawValue>> {
+        match self.parsed::<Vec<&'a RawValue>>(name, "a list") {
+            Given::Value(list) if list.is_empty() || list.len() > most => {
+                self.refuse(name, format!("must have 1 to {most} elements"));
+                Given::Absent
+            }
+            given => given,
+        }
+    }
+
     /// Takes over what is wrong in an object below, its unknown members included.
     pub fn absorb(&mut self, mut below: Form<'_>) {
         below.refuse_unknown();
@@ -225,6 +251,12 @@ impl<'a> Form<'a> {
         self.members.iter().map(|(name, raw)| (name.as_ref(), *raw))
     }
 
+    /// The members in order, to be judged one by one in this form.
+    #[must_use]
+    pub fn entries(&self) -> Vec<(String, &'a RawValue)> {
+        self.members().map(|(name, raw)| (name.to_owned(), raw)).collect()
+    }
+
     /// Whether nothing has been found wrong so far.
     #[must_use]
     pub fn is_sound(&self) -> bool {
@@ -232,6 +264,9 @@ impl<'a> Form<'a> {
     }
 
     fn refuse_unknown(&mut self) {
+        if self.free {
+            return;
+        }
         let known = std::mem::take(&mut self.known);
         let unknown: Vec<FieldError> = self
             .members

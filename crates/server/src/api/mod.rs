@@ -42,6 +42,8 @@ pub struct App {
     pub store: Store,
     pub registry: Arc<Registry>,
     pub keyring: auth::Keyring,
+    /// Writers of one webhook take turns.
+    pub writers: webhooks::write::Writers,
     pub sealer: Sealer,
     pub ids: Arc<IdSource>,
     pub clock: Clock,
@@ -71,6 +73,7 @@ impl App {
             store: parts.store.clone(),
             registry: Arc::clone(&parts.registry),
             keyring,
+            writers: webhooks::write::Writers::default(),
             sealer,
             ids: Arc::clone(&parts.ids),
             clock: parts.clock.clone(),

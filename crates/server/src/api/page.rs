@@ -9,6 +9,8 @@ use super::problem::{Problem, Result};
 
 const LIMIT_DEFAULT: u32 = 50;
 const LIMIT_MAX: u32 = 250;
+/// How far `?page=` reaches: everything before the page is read and thrown away.
+const PAGED_MAX: u32 = 10_000;
 
 /// The query of a list, all as text until it is checked.
 #[derive(Debug, Clone, Default, Deserialize)]
@@ -51,6 +53,19 @@ impl ListQuery {
         }
     }
 
+    /// The number of the page, from 1, where a seed pages so; at most so many that the page ends
+    /// within [`PAGED_MAX`] items. Whoever wants more follows the cursor.
+    pub fn page(&self) -> Result<Option<u32>> {
+        let most = PAGED_MAX / self.limit()?;
+        let what = format!("a whole number from 1 to {most}; follow next_cursor for more");
+        match self.parsed("page", &what)? {
+            Some(page) if !(1..=most).contains(&page) => {
+                Err(Problem::invalid_field("page", format!("must be {what}")))
+            }
+            page => Ok(page),
+        }
+    }
+
     /// Where the previous page ended.
     pub fn cursor<T: std::str::FromStr>(&self) -> Result<Option<T>> {
         self.parsed("cursor", "the next_cursor of an earlier answer")
@@ -76,6 +91,13 @@ impl<S: Send + Sync> FromRequestParts<S> for ListQuery {
             Err(_) => Err(Problem::bad_request("invalid_query", "the query cannot be read")),
         }
     }
+}
+
+/// Leaves out what lies before a page that is asked for by its number.
+pub fn skip_to<T>(mut items: Vec<T>, page: Option<u32>, limit: u32) -> Vec<T> {
+    let before = (page.unwrap_or(1) - 1) as usize * limit as usize;
+    items.drain(..before.min(items.len()));
+    items
 }
 
 /// The items of one page and the cursor to the next, from one item more than a page has.

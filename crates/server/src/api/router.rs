@@ -8,7 +8,7 @@ use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
 use super::deliveries::{attempts, cancel, dead_letters, get, list, redrive, retry};
-use super::{App, events, keys, ops, outer, stats, tenants};
+use super::{App, events, keys, ops, outer, stats, tenants, webhooks};
 
 /// The whole API.
 pub fn router(app: Arc<App>) -> Router {
@@ -24,6 +24,20 @@ fn routes() -> OpenApiRouter<Arc<App>> {
     OpenApiRouter::new()
         .routes(routes!(events::publish::publish_events, events::list::list_events))
         .routes(routes!(events::get::get_event))
+        .routes(routes!(webhooks::create::create_webhook, webhooks::list::list_webhooks))
+        .routes(routes!(
+            webhooks::get::get_webhook,
+            webhooks::update::update_webhook,
+            webhooks::patch::patch_webhook,
+            webhooks::delete::delete_webhook
+        ))
+        .routes(routes!(webhooks::test::test_webhook))
+        .routes(routes!(webhooks::stats::webhook_stats))
+        .routes(routes!(webhooks::health::webhook_health))
+        .routes(routes!(webhooks::deliveries::webhook_deliveries))
+        .routes(routes!(webhooks::rotate_secret::rotate_secret))
+        .routes(routes!(webhooks::pause::pause_webhook))
+        .routes(routes!(webhooks::resume::resume_webhook))
         .routes(routes!(list::list_deliveries))
         .routes(routes!(get::get_delivery))
         .routes(routes!(attempts::list_attempts))

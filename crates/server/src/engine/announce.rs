@@ -129,7 +129,7 @@ pub(super) fn switch_off(parts: &Arc<Parts>, id: WebhookId, revision: u32, reaso
         webhook.disabled_reason = Some(reason.to_owned());
         webhook.revision = revision;
         webhook.updated_at = parts.clock.now();
-        parts.registry.put(webhook);
+        parts.registry.replace(&parts.registry.prepare(webhook));
     }
     // What publishers had planned before they knew.
     let store = parts.store.clone();

@@ -45,6 +45,7 @@ pub(crate) const ONE: &str = "SELECT id, tenant, revision, doc, created_at, upda
 const REVISION: &str = "SELECT w.id, w.tenant, r.revision, r.doc, w.created_at, r.created_at \
      FROM webhook_revisions r JOIN webhooks w ON w.id = r.webhook \
      WHERE r.webhook = $1 AND r.revision = $2";
+const HEALTH_OF: &str = "SELECT doc FROM webhook_health WHERE webhook = $1";
 const HEALTH: &str = "SELECT webhook, doc FROM webhook_health ORDER BY webhook";
 
 #[cfg(any(test, feature = "conformance"))]
@@ -60,6 +61,7 @@ pub(crate) const SQL: &[&str] = &[
     ALL,
     ONE,
     REVISION,
+    HEALTH_OF,
     HEALTH,
 ];
 
@@ -147,6 +149,11 @@ fn webhook(f: &mut Fields) -> Result<Webhook, ReadError> {
     Ok(webhook)
 }
 
+fn health(f: &mut Fields) -> Result<Health, ReadError> {
+    let doc: Box<str> = f.take()?;
+    serde_json::from_str(&doc).map_err(|_| ReadError::Inconsistent("webhook_health.doc"))
+}
+
 pub(crate) fn record(mut f: Fields) -> Result<WebhookRecord, ReadError> {
     Ok(WebhookRecord { webhook: webhook(&mut f)?, sealed: f.take()? })
 }
@@ -174,6 +181,12 @@ impl Store {
         rows.into_iter().next().map(|row| webhook(&mut row.fields())).transpose()
     }
 
+    /// The health of one webhook, if there is anything to remember.
+    pub async fn health(&self, id: WebhookId) -> Result<Option<Health>, ReadError> {
+        let rows = self.rows(HEALTH_OF, vec![id.into()]).await?;
+        rows.into_iter().next().map(|row| health(&mut row.fields())).transpose()
+    }
+
     /// The health of every webhook that has anything to remember.
     pub async fn healths(&self) -> Result<Vec<(WebhookId, Health)>, ReadError> {
         let rows = self.rows(HEALTH, Vec::new()).await?;
@@ -181,10 +194,7 @@ impl Store {
             .map(|row| {
                 let mut f = row.fields();
                 let id = f.take()?;
-                let doc: Box<str> = f.take()?;
-                let health = serde_json::from_str(&doc)
-                    .map_err(|_| ReadError::Inconsistent("webhook_health.doc"))?;
-                Ok((id, health))
+                Ok((id, health(&mut f)?))
             })
             .collect()
     }

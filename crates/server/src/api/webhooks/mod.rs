@@ -1,1 +1,40 @@
-//! `/api/webhooks`.
+//! `/api/webhooks`: register, read, change, test, watch.
+//!
+//! [`fields`] reads bodies, [`write`] commits changes and makes them known, [`view`] is what answers
+//! show. Every other file is one operation.
+
+pub mod create;
+pub mod delete;
+pub mod deliveries;
+mod fields;
+pub mod get;
+pub mod health;
+pub mod list;
+pub mod patch;
+pub mod pause;
+pub mod resume;
+pub mod rotate_secret;
+pub mod secret;
+pub mod stats;
+pub mod test;
+pub mod update;
+pub mod view;
+pub mod write;
+
+use std::sync::Arc;
+
+use tidings_core::id::{TenantId, WebhookId};
+
+use super::App;
+use super::problem::Result;
+use crate::registry::Outgoing;
+
+/// The id in a path; a text that is none leads to no webhook.
+fn parse_id(text: &str) -> Result<WebhookId> {
+    text.parse().map_err(|_| write::no_such_webhook())
+}
+
+/// The tenant's webhook in a path.
+fn find(app: &App, tenant: TenantId, text: &str) -> Result<Arc<Outgoing>> {
+    app.registry.webhook(tenant, parse_id(text)?).ok_or_else(write::no_such_webhook)
+}

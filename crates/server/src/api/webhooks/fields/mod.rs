@@ -1,0 +1,332 @@
+//! The body of POST, PUT and PATCH, read into a webhook.
+//!
+//! Everything wrong is noted in the form with its pointer; whoever calls throws the webhook away when
+//! the form is not sound. An object or a list that is given replaces the old one whole.
+
+mod filters;
+mod headers;
+mod retry;
+
+use std::borrow::Cow;
+use std::sync::Arc;
+
+use tidings_core::limits::{
+    CONCURRENCY_DEFAULT, CONCURRENCY_MAX, NAME_CHARS_MAX, PATTERNS_MAX, TIMEOUT_MS_MAX,
+    TIMEOUT_MS_MIN,
+};
+use tidings_core::time::DAY_MS;
+use tidings_core::webhook::{BodyChoice, RateLimit, SigningSecret, Webhook};
+use tidings_wire::profile::{Profile, SecretRule};
+
+use super::secret;
+use crate::api::App;
+use crate::api::form::{Form, Given, nearest};
+use crate::registry::shape_of;
+
+/// Attempts that a rate limit may allow in its time.
+const RATE_MAX: i64 = 1_000_000;
+
+/// What a field that is left out or null means.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Mode {
+    /// Both: the default.
+    Create,
+    /// Left out: stays. Null is only taken for what is unset already, so that what was read can be
+    /// sent back.
+    Put,
+    /// Left out: stays. Null: back to the default.
+    Patch,
+}
+
+/// Reads the fields that a webhook's owner sets into `webhook`, which holds what they are now.
+pub fn read(form: &mut Form<'_>, app: &App, mode: Mode, webhook: &mut Webhook) {
+    let mut reader = Reader { form, app, mode };
+    reader.url(webhook);
+    reader.events(webhook);
+    reader.name(webhook);
+    let profile = reader.profile(webhook);
+    reader.body(webhook, &profile);
+    reader.secret(webhook, &profile);
+    reader.filters(webhook);
+    reader.headers(webhook, &profile);
+    reader.retry(webhook, &profile);
+    reader.limits(webhook, &profile);
+    reader.switches(webhook);
+    if mode != Mode::Create {
+        reader.read_only(webhook);
+    }
+}
+
+struct Reader<'f, 'a> {
+    form: &'f mut Form<'a>,
+    app: &'f App,
+    mode: Mode,
+}
+
+impl<'a> Reader<'_, 'a> {
+    /// Judges null by the mode; `unset` says whether the field has its default already.
+    fn settle<T>(&mut self, name: &str, given: Given<T>, unset: bool) -> Given<T> {
+        match (given, self.mode) {
+            (Given::Null, Mode::Create) => Given::Absent,
+            (Given::Null, Mode::Put) => {
+                if !unset {
+                    self.form.refuse(name, "must not be null; PATCH takes null for the default");
+                }
+                Given::Absent
+            }
+            (given, _) => given,
+        }
+    }
+
+    /// The same for a field without a default.
+    fn settle_required<T>(&mut self, name: &str, given: Given<T>) -> Option<T> {
+        match given {
+            Given::Value(value) => Some(value),
+            Given::Absent if self.mode != Mode::Create => None,
+            Given::Absent | Given::Null => {
+                self.form.require(name);
+                None
+            }
+        }
+    }
+
+    fn text(&mut self, name: &'static str, unset: bool) -> Given<Cow<'a, str>> {
+        let given = self.form.text(name);
+        self.settle(name, given, unset)
+    }
+
+    fn url(&mut self, webhook: &mut Webhook) {
+        let given = self.form.text("url");
+        let Some(url) = self.settle_required("url", given) else { return };
+        match self.app.registry.egress().parse_url(&url) {
+            Ok(to) => {
+                webhook.url = format!("{}://{}{}", to.scheme, to.authority, to.path_and_query);
+            }
+            Err(error) => self.form.refuse("url", error.detail),
+        }
+    }
+
+    fn events(&mut self, webhook: &mut Webhook) {
+        let given = self.form.list("events", PATTERNS_MAX);
+        let Some(list) = self.settle_required("events", given) else { return };
+        let mut patterns = Vec::with_capacity(list.len());
+        for (n, raw) in list.into_iter().enumerate() {
+            let text = serde_json::from_str::<String>(raw.get()).unwrap_or_default();
+            match text.parse() {
+                Ok(pattern) => patterns.push(pattern),
+                Err(_) => {
+                    let expected = "must be `*`, a type such as `job.completed`, or `job.*`";
+                    self.form.refuse_item("events", n, expected);
+                }
+            }
+        }
+        webhook.events = patterns;
+    }
+
+    fn name(&mut self, webhook: &mut Webhook) {
+        match self.text("name", webhook.name.is_none()) {
+            Given::Value(name) => {
+                if !(1..=NAME_CHARS_MAX).contains(&name.chars().count()) {
+                    let detail = format!("must have 1 to {NAME_CHARS_MAX} characters");
+                    self.form.refuse("name", detail);
+                }
+                webhook.name = Some(name.into_owned());
+            }
+            Given::Null => webhook.name = None,
+            Given::Absent => {}
+        }
+    }
+
+    /// The profile that the webhook will have, which judges most of the other fields.
+    fn profile(&mut self, webhook: &mut Webhook) -> Arc<Profile> {
+        let registry = &self.app.registry;
+        let default = &self.app.settings.default_profile;
+        match self.text("profile", webhook.profile == *default) {
+            Given::Value(name) if registry.profile(&name).is_some() => {
+                webhook.profile = name.into_owned();
+            }
+            Given::Value(name) => {
+                let names = registry.profile_names();
+                let mut detail = format!("is not a known profile; known are {}", names.join(", "));
+                if let Some(near) = nearest(&name, names.iter().copied()) {
+                    detail = format!("{detail}; did you mean `{near}`?");
+                }
+                self.form.refuse("profile", detail);
+            }
+            Given::Null => webhook.profile.clone_from(default),
+            Given::Absent => {}
+        }
+        Arc::clone(registry.profile_or_standard(&webhook.profile))
+    }
+
+    fn body(&mut self, webhook: &mut Webhook, profile: &Profile) {
+        match self.text("body", webhook.body.is_none()) {
+            Given::Value(text) => match &*text {
+                "raw" => webhook.body = Some(BodyChoice::Raw),
+                "cloudevents" => webhook.body = Some(BodyChoice::CloudEvents),
+                _ => self.form.refuse("body", "must be `raw` or `cloudevents`"),
+            },
+            Given::Null => webhook.body = None,
+            Given::Absent => {}
+        }
+        if webhook.body.is_some() && profile.body.is_built() {
+            let detail = format!("cannot be chosen: the profile `{}` has its own", profile.name);
+            self.form.refuse("body", detail);
+        }
+    }
+
+    fn secret(&mut self, webhook: &mut Webhook, profile: &Profile) {
+        match self.text("secret", webhook.secrets.is_empty()) {
+            Given::Value(text) => match secret::parse(&text) {
+                Ok(()) => set_secret(webhook, text.into_owned()),
+                Err(detail) => self.form.refuse("secret", detail),
+            },
+            Given::Null => webhook.secrets.clear(),
+            Given::Absent => {}
+        }
+        if webhook.secrets.is_empty() {
+            match profile.secret {
+                SecretRule::Optional => {}
+                // Only creation can show a secret that it made up.
+                SecretRule::GeneratedHex | SecretRule::GeneratedWhsec
+                    if self.mode == Mode::Create =>
+                {
+                    set_secret(webhook, secret::generate(profile));
+                }
+                _ => self.form.require("secret"),
+            }
+        }
+    }
+
+    fn filters(&mut self, webhook: &mut Webhook) {
+        let given = self.form.object("filters");
+        match self.settle("filters", given, webhook.filters.is_empty()) {
+            Given::Value(mut below) => {
+                webhook.filters = filters::read(&mut below);
+                self.form.absorb(below);
+            }
+            Given::Null => webhook.filters = tidings_core::filter::Filters::default(),
+            Given::Absent => {}
+        }
+    }
+
+    fn headers(&mut self, webhook: &mut Webhook, profile: &Profile) {
+        let given = self.form.dictionary("headers");
+        match self.settle("headers", given, webhook.headers.is_empty()) {
+            Given::Value(mut below) => {
+                let shape = shape_of(profile, webhook.body);
+                webhook.headers = headers::read(&mut below, profile, shape, &webhook.headers);
+                self.form.absorb(below);
+            }
+            Given::Null => webhook.headers.clear(),
+            Given::Absent => {}
+        }
+    }
+
+    fn retry(&mut self, webhook: &mut Webhook, profile: &Profile) {
+        let given = self.form.object("retry_config");
+        let ours = self.settle("retry_config", given, webhook.retry.is_none());
+        let given = self.form.object("retryPolicy");
+        let theirs = self.settle("retryPolicy", given, webhook.retry.is_none());
+        if !matches!((&ours, &theirs), (Given::Absent, _) | (_, Given::Absent)) {
+            return self.form.refuse("retryPolicy", "means the same as `retry_config`; give one");
+        }
+        let policy = match (ours, theirs) {
+            (Given::Value(mut below), _) => {
+                let overrides = retry::read(&mut below);
+                self.form.absorb(below);
+                overrides.over(profile)
+            }
+            (_, Given::Value(mut below)) => {
+                let overrides = retry::read_camel_case(&mut below);
+                self.form.absorb(below);
+                overrides.over(profile)
+            }
+            (Given::Null, _) | (_, Given::Null) => return webhook.retry = None,
+            (Given::Absent, Given::Absent) => return,
+        };
+        // Reads show the policy that holds; sending it back must not pin the profile's.
+        if webhook.retry.is_some() || policy != (&profile.retry).into() {
+            webhook.retry = Some(policy);
+        }
+    }
+
+    fn limits(&mut self, webhook: &mut Webhook, profile: &Profile) {
+        let given = self.form.object("rate_limit");
+        match self.settle("rate_limit", given, webhook.rate_limit.is_none()) {
+            Given::Value(mut below) => {
+                webhook.rate_limit = rate_limit(&mut below);
+                self.form.absorb(below);
+            }
+            Given::Null => webhook.rate_limit = None,
+            Given::Absent => {}
+        }
+        let (most, default) = (i64::from(CONCURRENCY_MAX), u64::from(CONCURRENCY_DEFAULT));
+        self.number("max_concurrency", 1..=most, default, &mut webhook.max_concurrency);
+        let range = i64::from(TIMEOUT_MS_MIN)..=i64::from(TIMEOUT_MS_MAX);
+        self.number("timeout_ms", range, profile.timeout_ms, &mut webhook.timeout_ms);
+    }
+
+    /// A number that reads show with its default, which sending it back must not pin.
+    fn number(
+        &mut self,
+        name: &'static str,
+        range: std::ops::RangeInclusive<i64>,
+        default: u64,
+        place: &mut Option<u32>,
+    ) {
+        let given = self.form.integer(name, *range.start(), *range.end());
+        match self.settle(name, given, place.is_none()) {
+            Given::Value(n) if place.is_none() && u64::try_from(n) == Ok(default) => {}
+            Given::Value(n) => *place = u32::try_from(n).ok(),
+            Given::Null => *place = None,
+            Given::Absent => {}
+        }
+    }
+
+    fn switches(&mut self, webhook: &mut Webhook) {
+        self.switch("ordered", false, &mut webhook.ordered);
+        self.switch("active", true, &mut webhook.active);
+    }
+
+    fn switch(&mut self, name: &'static str, default: bool, place: &mut bool) {
+        let given = self.form.boolean(name);
+        match self.settle(name, given, *place == default) {
+            Given::Value(value) => *place = value,
+            Given::Null => *place = default,
+            Given::Absent => {}
+        }
+    }
+
+    /// What was read can be sent back: fields that nobody sets here are taken when they say what is.
+    fn read_only(&mut self, webhook: &Webhook) {
+        for name in ["created_at", "updated_at", "disabled_reason", "retry_preview_ms"] {
+            self.form.raw(name);
+        }
+        if self.form.text("id").value().is_some_and(|id| id != webhook.id.to_string()) {
+            self.form.refuse("id", "is another webhook's");
+        }
+        if self.form.boolean("paused").value().is_some_and(|paused| paused != webhook.paused) {
+            self.form.refuse("paused", "is changed by POST …/pause and POST …/resume");
+        }
+    }
+}
+
+fn set_secret(webhook: &mut Webhook, text: String) {
+    // The secret that it has keeps those of a rotation that is under way.
+    if webhook.secrets.first().is_none_or(|current| current.text != text) {
+        webhook.secrets = vec![SigningSecret { text, valid_until: None }];
+    }
+}
+
+fn rate_limit(form: &mut Form<'_>) -> Option<RateLimit> {
+    let mut number = |name, most| match form.integer(name, 1, most) {
+        Given::Value(n) => u32::try_from(n).ok(),
+        Given::Null | Given::Absent => {
+            form.require(name);
+            None
+        }
+    };
+    let (max, per_ms) = (number("max", RATE_MAX), number("per_ms", DAY_MS));
+    Some(RateLimit { max: max?, per_ms: per_ms? })
+}
