@@ -204,6 +204,36 @@ async fn table(dir: &Path, history: usize) {
     }
 }
 
+/// What start-up and paging cost when a million deliveries are owed.
+async fn backlog(dir: &Path) {
+    let dir = tempfile::tempdir_in(dir).expect("a directory");
+    let mut bench = Bench::open(dir.path());
+    for _ in 0..2_000 {
+        let publication = bench.publication(500, 1_000);
+        bench.store.publish(publication).await.expect("published");
+    }
+    let ms = |begun: Instant| begun.elapsed().as_secs_f64() * 1e3;
+    let begun = Instant::now();
+    let lanes = bench.store.lanes().await.expect("read");
+    println!("1,000,000 owed: {} lanes summed up in {:.0} ms", lanes.len(), ms(begun));
+    let begun = Instant::now();
+    for lane in lanes.iter().take(100) {
+        let page = bench.store.page(lane.lane, 256).await.expect("read");
+        assert_eq!(page.len(), 256);
+    }
+    println!("a page of 256: {:.2} ms", ms(begun) / 100.0);
+    let begun = Instant::now();
+    bench.store.close().await;
+    println!("closed in {:.0} ms", ms(begun));
+    let begun = Instant::now();
+    let bench = Bench::open(dir.path());
+    println!("opened in {:.0} ms", ms(begun));
+    let begun = Instant::now();
+    bench.store.maintain().await.expect("maintained");
+    println!("1,000,000 events indexed in {:.0} ms", ms(begun));
+    bench.store.close().await;
+}
+
 #[tokio::main(flavor = "current_thread")]
 async fn main() {
     let dir = std::env::args().nth(1).map_or_else(|| PathBuf::from("target"), PathBuf::from);
@@ -213,6 +243,7 @@ async fn main() {
         .run_until(async {
             table(&dir, 0).await;
             table(&dir, 1_000_000).await;
+            backlog(&dir).await;
         })
         .await;
 }

@@ -81,7 +81,8 @@ pub enum Control {
     RetryNow { tenant: TenantId, delivery: DeliveryId, more: u16 },
     /// Ends an owed delivery as cancelled. One that has ended is [`crate::WriteError::Conflict`].
     Cancel { tenant: TenantId, delivery: DeliveryId },
-    /// Sends ended deliveries again, oldest first, at most `limit` of them in this transaction.
+    /// Sends ended deliveries again, oldest first, at most `limit` (and 1,000) of them in this
+    /// transaction.
     Redrive { tenant: TenantId, filter: RedriveFilter, limit: u32, more: u16 },
     /// Ends what is queued now for a webhook that is gone or inactive, in maintenance steps. A
     /// change that deletes or switches off a webhook contains the same as a statement; asking once

@@ -5,9 +5,9 @@
 //! does the rest between two batches (RESTART) when the log has become large; little is left to do
 //! by then.
 
-use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::mpsc::{SyncSender, TrySendError, sync_channel};
+use std::sync::{Arc, Mutex, TryLockError};
 use std::thread::JoinHandle;
 use std::time::Duration;
 
@@ -20,8 +20,10 @@ use crate::error::OpenError;
 const PASSIVE_BYTES: u64 = 4 << 20;
 /// The writer starts the log over at this size.
 const RESTART_BYTES: u64 = 32 << 20;
-/// And when readers did not let it, again after so many more.
-const RETRY_BYTES: u64 = 8 << 20;
+/// And when the helper or a reader did not let it, again after so many more.
+const RETRY_BYTES: u64 = 4 << 20;
+/// From here on it waits for the helper, whatever that takes: the disk is slower than the load.
+const WAIT_BYTES: u64 = 64 << 20;
 /// How long the writer waits for readers of the old log.
 const RESTART_PATIENCE: Duration = Duration::from_millis(100);
 
@@ -31,6 +33,8 @@ pub(super) struct Checkpoints {
     /// Pages in the log after the last commit, as SQLite's hook tells.
     pages: Arc<AtomicU64>,
     helper: Option<(SyncSender<()>, JoinHandle<()>)>,
+    /// Held during a checkpoint: two at once would only get in each other's way.
+    at_work: Arc<Mutex<()>>,
     /// Size of the log at which the helper, and the writer, are next due.
     passive_at: u64,
     restart_at: u64,
@@ -47,8 +51,11 @@ impl Checkpoints {
     ) -> Result<Self, OpenError> {
         // Room for one call: a second while it works would find nothing new.
         let (calls, called) = sync_channel::<()>(1);
+        let at_work = Arc::new(Mutex::new(()));
+        let working = Arc::clone(&at_work);
         let work = move || {
             while called.recv().is_ok() {
+                let _at_work = working.lock();
                 if let Err(error) = helper.wal_checkpoint_v2(Some(MAIN_DB), CheckpointMode::PASSIVE)
                 {
                     tracing::warn!(%error, "checkpoint");
@@ -68,6 +75,7 @@ impl Checkpoints {
             page_size,
             pages,
             helper: Some((calls, thread)),
+            at_work,
             passive_at: PASSIVE_BYTES,
             restart_at: RESTART_BYTES,
             busy_timeout,
@@ -92,13 +100,18 @@ impl Checkpoints {
         }
         if log >= self.restart_at {
             self.restart_at = log + RETRY_BYTES;
-            self.restart(conn);
+            self.restart(conn, log >= WAIT_BYTES);
         }
     }
 
-    fn restart(&self, conn: &Connection) {
+    fn restart(&self, conn: &Connection, wait: bool) {
+        let helper = self.at_work.try_lock();
+        if matches!(helper, Err(TryLockError::WouldBlock)) && !wait {
+            return;
+        }
+        let _at_work = helper.or_else(|_| self.at_work.lock());
         drop(conn.busy_timeout(RESTART_PATIENCE));
-        // Busy: the helper is at work or a reader needs the old log. Later, then.
+        // Busy: a reader needs the old log. Later, then.
         if let Err(error) = conn.wal_checkpoint_v2(Some(MAIN_DB), CheckpointMode::RESTART) {
             tracing::debug!(%error, "the log could not start over");
         }

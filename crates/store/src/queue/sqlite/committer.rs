@@ -7,6 +7,7 @@ use tidings_core::batch::{Batcher, Class, Weight};
 use tidings_core::limits::FANOUT_SLICE;
 use tidings_core::publication::Publication;
 
+use crate::change::Control;
 use crate::error::WriteError;
 use crate::queue::Job;
 use crate::store::Now;
@@ -108,7 +109,11 @@ fn measure(job: &Job) -> (Class, Weight) {
             }
             (Class::Change, weight)
         }
-        Job::Control { .. } => (Class::Change, Weight { rows: 20, bytes: 500 }),
+        Job::Control { control: Control::Redrive { limit, .. }, .. } => {
+            let rows = (*limit as usize).min(FANOUT_SLICE) * 2;
+            (Class::Change, Weight { rows, bytes: rows * 100 })
+        }
+        Job::Control { .. } => (Class::Change, Weight { rows: 3, bytes: 500 }),
         Job::Maintain { .. } => (Class::Maintenance, Weight { rows: 50, bytes: 0 }),
     }
 }

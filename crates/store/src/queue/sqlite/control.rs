@@ -3,6 +3,7 @@
 use rusqlite::{OptionalExtension as _, Row, params, params_from_iter};
 use tidings_core::delivery::{Lane, Owed, Payload, Status};
 use tidings_core::id::{DeliveryId, EventId, TenantId, WebhookId};
+use tidings_core::limits::FANOUT_SLICE;
 use tidings_core::settlement::{Attempt, Reason};
 use tidings_core::time::Timestamp;
 
@@ -112,6 +113,7 @@ impl Tx<'_> {
         limit: u32,
         more: u16,
     ) -> Applied<Controlled> {
+        let limit = limit.min(FANOUT_SLICE as u32);
         let query = redrive_query(tenant, filter, limit);
         let ended: Vec<Ended> = self
             .conn
