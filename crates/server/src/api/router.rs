@@ -8,7 +8,7 @@ use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
 use super::deliveries::{attempts, cancel, dead_letters, get, list, redrive, retry};
-use super::{App, events, keys, ops, outer, stats, tenants, webhooks};
+use super::{App, events, home, keys, openapi, ops, outer, stats, tenants, webhooks};
 
 /// The whole API.
 pub fn router(app: Arc<App>) -> Router {
@@ -20,7 +20,8 @@ pub fn router(app: Arc<App>) -> Router {
         .with_state(app)
 }
 
-fn routes() -> OpenApiRouter<Arc<App>> {
+/// The routes with their descriptions.
+pub fn routes() -> OpenApiRouter<Arc<App>> {
     OpenApiRouter::new()
         .routes(routes!(events::publish::publish_events, events::list::list_events))
         .routes(routes!(events::get::get_event))
@@ -51,6 +52,9 @@ fn routes() -> OpenApiRouter<Arc<App>> {
         .routes(routes!(tenants::delete_tenant))
         .routes(routes!(keys::list_keys, keys::create_key))
         .routes(routes!(keys::revoke_key))
+        .routes(routes!(home::home))
+        .routes(routes!(openapi::openapi))
+        .routes(routes!(openapi::docs))
         .routes(routes!(ops::livez))
         .routes(routes!(ops::readyz))
         .routes(routes!(ops::healthz))
