@@ -164,7 +164,6 @@ fn share(path: &str, operation: &mut Operation) {
     for (status, response) in &mut operation.responses.responses {
         if let RefOr::T(response) = response
             && status.starts_with(['4', '5'])
-            && response.content.is_empty()
         {
             response.content = problem("").content;
         }
