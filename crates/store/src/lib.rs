@@ -4,7 +4,7 @@
 //!
 //! - the *catalogue* (tenants, keys, webhooks) and the *history* are ordinary queries, written once
 //!   for every database ([`catalogue`], [`history`]);
-//! - the *queue* is a handful of whole-transaction methods behind one seam ([`queue`]), written per
+//! - the *queue* is a handful of whole-transaction methods behind one seam (`queue`), written per
 //!   database on purpose, because there the database's own way is what makes it fast.
 //!
 //! All writes go through one committer, which commits whatever has gathered while the previous
