@@ -1,0 +1,185 @@
+//! The command line as people and scripts meet it: the real binary, its output, its exit codes.
+
+#![expect(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
+
+mod process;
+
+use process::{Process, client, run, serve, tidings, url_of};
+use tempfile::tempdir;
+
+#[test]
+fn the_demo_ends_by_itself_with_books_that_agree() {
+    let place = tempdir().unwrap();
+    let ended = Process::start(tidings(&["demo"]).env("TMPDIR", place.path())).end();
+    let text = ended.expect_success();
+    assert!(text.contains("12 events, 24 deliveries accepted\n"), "{text}");
+    assert!(
+        text.contains("  = 24 success + 0 failed + 0 cancelled + 0 expired + 0 owed\n"),
+        "{text}"
+    );
+    assert!(text.contains("27 attempts, 3 of them refused on purpose\n"), "{text}");
+    assert!(text.contains("24 deliveries arrived and verified, 0 signatures wrong, 0 twice\n"));
+    assert!(text.ends_with("Everything accepted has arrived.\n"));
+    let failed: Vec<&str> = text.lines().filter(|line| line.starts_with('✗')).collect();
+    assert_eq!(failed.len(), 3, "{text}");
+    assert!(failed.iter().all(|line| line.contains("503") && line.contains("retry in")), "{text}");
+    assert_eq!(text.lines().filter(|line| line.starts_with('✓')).count(), 24, "{text}");
+    assert!(!text.contains('\x1b'), "no colour where no terminal is");
+    assert_eq!(place.path().read_dir().unwrap().count(), 0, "the store is gone");
+}
+
+#[test]
+fn serve_says_where_and_what_next_and_ends_in_order() {
+    let dir = tempdir().unwrap();
+    let mut server = Process::start(&mut serve(dir.path()));
+    let first = server.line();
+    let port = first.strip_prefix("tidings listening on http://127.0.0.1:").unwrap();
+    assert_ne!(port.parse::<u16>().unwrap(), 0);
+    server.line_with("curl");
+    server.line_with("/api/events");
+    server.line_with("/api/deliveries");
+    server.signal("TERM");
+    let ended = server.end();
+    assert_eq!(ended.code(), Some(0), "{ended:?}");
+    assert!(ended.stderr.contains("stopped"), "{ended:?}");
+}
+
+#[test]
+fn a_data_directory_is_for_one_process() {
+    let dir = tempdir().unwrap();
+    let mut server = Process::start(&mut serve(dir.path()));
+    url_of(&mut server);
+    let second = run(&mut serve(dir.path()), b"");
+    assert_eq!(second.code(), Some(1), "{second:?}");
+    assert!(second.stderr.contains("another process"), "{second:?}");
+    assert_eq!(second.stdout, "");
+    server.signal("INT");
+    assert_eq!(server.end().code(), Some(0));
+    // What it held is free again.
+    let mut third = Process::start(&mut serve(dir.path()));
+    url_of(&mut third);
+}
+
+#[test]
+fn what_is_not_understood_is_told_with_its_neighbour() {
+    let dir = tempdir().unwrap();
+    let by_variable = run(serve(dir.path()).env("TIDINGS_LISTN", "127.0.0.1:0"), b"");
+    assert_eq!(by_variable.code(), Some(1));
+    let told = "unknown variable TIDINGS_LISTN; did you mean TIDINGS_LISTEN?";
+    assert!(by_variable.stderr.contains(told), "{by_variable:?}");
+
+    let file = dir.path().join("tidings.toml");
+    std::fs::write(&file, "[egress]\nalow = []\n").unwrap();
+    let by_file = run(tidings(&["serve", "--config"]).arg(&file), b"");
+    assert_eq!(by_file.code(), Some(1));
+    assert!(by_file.stderr.contains("egress.alow; did you mean egress.allow?"), "{by_file:?}");
+
+    let by_flag = run(&mut tidings(&["serve", "--lissen", "x"]), b"");
+    assert_eq!(by_flag.code(), Some(2));
+    assert!(by_flag.stderr.contains("--listen"), "{by_flag:?}");
+}
+
+#[test]
+fn an_open_door_is_refused() {
+    let dir = tempdir().unwrap();
+    let mut command = tidings(&["serve", "--listen", "0.0.0.0:0", "--data-dir"]);
+    let ended = run(command.arg(dir.path()), b"");
+    assert_eq!(ended.code(), Some(1));
+    assert!(ended.stderr.contains("Missing required settings: TIDINGS_ADMIN_KEY"), "{ended:?}");
+    assert_eq!(ended.stdout, "");
+}
+
+#[test]
+fn api_and_worker_apart_need_postgresql() {
+    for role in ["--api", "--worker"] {
+        let ended = run(&mut tidings(&["serve", role]), b"");
+        assert_eq!(ended.code(), Some(2));
+        assert!(ended.stderr.contains("--api and --worker apart need PostgreSQL"), "{ended:?}");
+    }
+    let dir = tempdir().unwrap();
+    let mut server = Process::start(serve(dir.path()).args(["--api", "--worker"]));
+    url_of(&mut server);
+}
+
+#[test]
+fn the_documented_settings_are_settings() {
+    let dir = tempdir().unwrap();
+    let file = dir.path().join("tidings.toml");
+    let text = run(&mut tidings(&["config", "--default"]), b"").expect_success();
+    std::fs::write(&file, &text).unwrap();
+    let mut command = tidings(&["config", "--config"]);
+    command.arg(&file).env("TIDINGS_ADMIN_KEY", "hunter2-hunter2").env("TIDINGS_LOG", "warn");
+    let effective = run(&mut command, b"").expect_success();
+    assert!(effective.contains("listen = \"127.0.0.1:4000\""), "{effective}");
+    assert!(effective.contains("log = \"warn\""), "variables come before the file: {effective}");
+    assert!(!effective.contains("hunter2"), "{effective}");
+    let wrong = run(tidings(&["config"]).env("TIDINGS_LISTEN", "nowhere"), b"");
+    assert_eq!(wrong.code(), Some(1));
+    assert!(wrong.stderr.contains("`nowhere` is not an address"), "{wrong:?}");
+}
+
+#[test]
+fn what_is_signed_is_verified_and_what_is_changed_is_not() {
+    let dir = tempdir().unwrap();
+    let headers = dir.path().join("headers.txt");
+    let from_file = format!("@{}", headers.to_str().unwrap());
+    let body = br#"{"job_id":"job_1"}"#;
+    for profile in ["standard", "emp", "aegisx"] {
+        let mut sign = tidings(&["sign", "--secret", "s3cret", "--id", "evt_1"]);
+        let signed = run(sign.args(["--profile", profile]), body).expect_success();
+        std::fs::write(&headers, &signed).unwrap();
+        let verify = |secret: &str, body: &[u8]| {
+            run(&mut tidings(&["verify", "--secret", secret, "-H", &from_file]), body)
+        };
+        let told = verify("s3cret", body).expect_success();
+        assert_eq!(told, format!("verified: {profile}, {} bytes\n", body.len()));
+        for wrong in [verify("other", body), verify("s3cret", b"{}")] {
+            assert_eq!(wrong.code(), Some(1), "{profile}");
+            assert_eq!(wrong.stderr, "tidings: not verified: no signature matches\n");
+        }
+    }
+}
+
+#[test]
+fn verify_says_why_not() {
+    let verify = |args: &[&str]| {
+        let mut command = tidings(&["verify", "--secret", "s3cret", "-H"]);
+        run(command.args(args), b"{}")
+    };
+    let mut sign = tidings(&["sign", "--secret", "s3cret", "--id", "a", "--timestamp", "1000"]);
+    let signed = run(&mut sign, b"{}").expect_success();
+    let all: Vec<&str> = signed.lines().collect();
+    let [id, timestamp, signature] = all[..] else { panic!("{signed}") };
+    let old = verify(&[id, "-H", timestamp, "-H", signature]);
+    assert_eq!(old.stderr, "tidings: not verified: the timestamp is too old\n");
+    let then = verify(&[id, "-H", timestamp, "-H", signature, "--now", "1001"]);
+    assert_eq!(then.code(), Some(0), "{then:?}");
+    let missing = verify(&[id, "-H", signature]);
+    assert!(missing.stderr.contains("`webhook-timestamp` is missing"), "{missing:?}");
+    let unsigned = verify(&[id]);
+    assert!(unsigned.stderr.contains("none of the headers holds a signature"), "{unsigned:?}");
+    let misspelt = verify(&["no colon"]);
+    assert_eq!(misspelt.code(), Some(2), "{misspelt:?}");
+}
+
+#[test]
+fn completion_knows_the_commands() {
+    for shell in ["bash", "zsh", "fish"] {
+        let script = run(&mut tidings(&["completion", shell]), b"").expect_success();
+        assert!(script.contains("dead-letters"), "{shell}");
+    }
+}
+
+#[test]
+fn a_server_that_is_not_there_is_named() {
+    // A port that was free a moment ago, and that nobody else is given so soon.
+    let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let url = format!("http://{}", listener.local_addr().unwrap());
+    drop(listener);
+    let ended = run(&mut client(&url, &["webhooks", "list"]), b"");
+    assert_eq!(ended.code(), Some(1));
+    assert!(ended.stderr.contains(&format!("cannot reach {url}")), "{ended:?}");
+    assert!(ended.stderr.contains("TIDINGS_URL"), "{ended:?}");
+    let wrong = run(&mut client("ftp://x", &["webhooks", "list"]), b"");
+    assert!(wrong.stderr.contains("must begin with http:// or https://"), "{wrong:?}");
+}

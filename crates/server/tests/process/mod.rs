@@ -1,0 +1,168 @@
+//! The real binary as a process: what it prints, line by line, and how it ends.
+//!
+//! Every process has an environment of its own, without settings from outside, and is ended by its
+//! id when its owner goes. Nothing sleeps: whatever waits, waits for a line or for the end.
+
+use std::fmt::Write as _;
+use std::io::{BufRead as _, BufReader, Read as _, Write as _};
+use std::path::Path;
+use std::process::{Child, Command, ExitStatus, Stdio};
+use std::sync::mpsc::{Receiver, RecvTimeoutError, channel};
+use std::thread::JoinHandle;
+use std::time::Duration;
+
+/// Whoever waits for longer than this waits in vain.
+const PATIENCE: Duration = Duration::from_secs(60);
+
+/// A command that is not running yet.
+pub fn tidings(args: &[&str]) -> Command {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_tidings"));
+    command.args(args).env_clear();
+    // For `kill`, and to keep temporary files where the machine wants them.
+    for name in ["PATH", "TMPDIR"] {
+        command.envs(std::env::var_os(name).map(|value| (name, value)));
+    }
+    command
+}
+
+/// A command that has ended.
+#[derive(Debug)]
+pub struct Ended {
+    pub status: ExitStatus,
+    pub stdout: String,
+    pub stderr: String,
+}
+
+impl Ended {
+    pub fn code(&self) -> Option<i32> {
+        self.status.code()
+    }
+
+    /// Its output, if it succeeded.
+    pub fn expect_success(self) -> String {
+        assert!(self.status.success(), "{self:?}");
+        self.stdout
+    }
+
+    /// Its output as JSON, if it succeeded.
+    pub fn json(self) -> serde_json::Value {
+        let text = self.expect_success();
+        serde_json::from_str(&text).unwrap_or_else(|error| panic!("{error}: {text}"))
+    }
+}
+
+/// Runs to the end.
+pub fn run(command: &mut Command, input: &[u8]) -> Ended {
+    command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
+    let mut child = command.spawn().expect("the binary starts");
+    // One that reads no input may be gone already.
+    let _ = child.stdin.take().expect("piped").write_all(input);
+    let output = child.wait_with_output().expect("it can be waited for");
+    let text = |bytes| String::from_utf8(bytes).expect("output is UTF-8");
+    Ended { status: output.status, stdout: text(output.stdout), stderr: text(output.stderr) }
+}
+
+/// A running process; killed when dropped.
+pub struct Process {
+    child: Child,
+    lines: Receiver<String>,
+    seen: String,
+    errors: Option<JoinHandle<String>>,
+}
+
+impl Process {
+    pub fn start(command: &mut Command) -> Self {
+        command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
+        let mut child = command.spawn().expect("the binary starts");
+        let stdout = BufReader::new(child.stdout.take().expect("piped"));
+        let mut stderr = child.stderr.take().expect("piped");
+        let (tell, lines) = channel();
+        std::thread::spawn(move || {
+            let mut lines = stdout.lines().map_while(Result::ok);
+            // The other end may have seen enough; the process must not notice.
+            lines.by_ref().for_each(|line| drop(tell.send(line)));
+        });
+        let errors = std::thread::spawn(move || {
+            let mut text = String::new();
+            let _ = stderr.read_to_string(&mut text);
+            text
+        });
+        Self { child, lines, seen: String::new(), errors: Some(errors) }
+    }
+
+    /// The next line of its output.
+    pub fn line(&mut self) -> String {
+        match self.lines.recv_timeout(PATIENCE) {
+            Ok(line) => {
+                let _ = writeln!(self.seen, "{line}");
+                line
+            }
+            Err(why) => self.give_up(&format!("no further line ({why})")),
+        }
+    }
+
+    /// Reads up to the first line that has this in it.
+    pub fn line_with(&mut self, part: &str) -> String {
+        loop {
+            let line = self.line();
+            if line.contains(part) {
+                return line;
+            }
+        }
+    }
+
+    /// Sends a signal: `TERM`, `INT`.
+    pub fn signal(&self, name: &str) {
+        let id = self.child.id().to_string();
+        let sent = Command::new("kill").args([&format!("-{name}"), &id]).status();
+        assert!(sent.expect("`kill` runs").success());
+    }
+
+    /// Waits for its end.
+    pub fn end(mut self) -> Ended {
+        loop {
+            match self.lines.recv_timeout(PATIENCE) {
+                Ok(line) => drop(writeln!(self.seen, "{line}")),
+                Err(RecvTimeoutError::Disconnected) => break,
+                Err(RecvTimeoutError::Timeout) => self.give_up("it does not end"),
+            }
+        }
+        let status = self.child.wait().expect("it can be waited for");
+        let stderr = self.errors.take().map(|errors| errors.join().expect("read"));
+        Ended { status, stdout: std::mem::take(&mut self.seen), stderr: stderr.unwrap_or_default() }
+    }
+
+    fn give_up(&mut self, why: &str) -> ! {
+        let _ = self.child.kill();
+        let stderr = self.errors.take().and_then(|errors| errors.join().ok()).unwrap_or_default();
+        panic!("{why}; it printed:\n{}\nand on standard error:\n{stderr}", self.seen)
+    }
+}
+
+impl Drop for Process {
+    fn drop(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+/// `tidings serve` on a free port, with its data in `dir`, open to loopback.
+pub fn serve(dir: &Path) -> Command {
+    let mut command = tidings(&["serve", "--listen", "127.0.0.1:0"]);
+    command.arg("--data-dir").arg(dir).args(["--egress-allow", "127.0.0.0/8"]);
+    command
+}
+
+/// Its URL, from its first line.
+pub fn url_of(server: &mut Process) -> String {
+    let line = server.line();
+    let url = line.strip_prefix("tidings listening on ").unwrap_or_else(|| panic!("{line}"));
+    url.to_owned()
+}
+
+/// A client of the server at `url`.
+pub fn client(url: &str, args: &[&str]) -> Command {
+    let mut command = tidings(args);
+    command.env("TIDINGS_URL", url);
+    command
+}
