@@ -1,10 +1,6 @@
-//! The command line as people and scripts meet it: the real binary, its output, its exit codes.
+//! Commands that need no server, or are one.
 
-#![expect(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
-
-mod process;
-
-use process::{Process, client, run, serve, tidings, url_of};
+use crate::process::{Process, client, run, serve, tidings, url_of};
 use tempfile::tempdir;
 
 #[test]
@@ -51,7 +47,7 @@ fn a_data_directory_is_for_one_process() {
     url_of(&mut server);
     let second = run(&mut serve(dir.path()), b"");
     assert_eq!(second.code(), Some(1), "{second:?}");
-    assert!(second.stderr.contains("another process"), "{second:?}");
+    assert!(second.stderr.contains("another tidings process"), "{second:?}");
     assert_eq!(second.stdout, "");
     server.signal("INT");
     assert_eq!(server.end().code(), Some(0));

@@ -1,10 +1,6 @@
 //! The commands that are clients, against a served instance and a `listen` receiver.
 
-#![expect(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
-
-mod process;
-
-use process::{Ended, Process, client, run, serve, tidings, url_of};
+use crate::process::{Ended, Process, client, run, serve, tidings, url_of};
 use serde_json::Value;
 use tempfile::{TempDir, tempdir};
 
