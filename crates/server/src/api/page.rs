@@ -14,7 +14,7 @@ const PAGED_MAX: u32 = 10_000;
 
 /// The query of a list, all as text until it is checked.
 #[derive(Debug, Clone, Default, Deserialize)]
-#[serde(default)]
+#[serde(transparent)]
 pub struct ListQuery(std::collections::HashMap<String, String>);
 
 impl ListQuery {
