@@ -124,7 +124,7 @@ fn what_fails_is_tailed_and_sent_again() {
     served.run(&["webhooks", "update", &webhook, "--max-attempts", "1"]).expect_success();
     let mut tail = client(&served.url, &["tail", "-o", "json", "--interval", "50"]);
     let mut tail = Process::start(&mut tail);
-    served.run(&["publish", "job.failed", "-"]).code().unwrap();
+    tail.error_with("following");
     let accepted = served.json(&["publish", "job.failed", r#""text""#]);
     assert_eq!(accepted["deliveries"], 1);
     assert!(listening.line_with("job.failed").contains("answered 503"));

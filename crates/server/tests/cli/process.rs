@@ -4,11 +4,10 @@
 //! id when its owner goes. Nothing sleeps: whatever waits, waits for a line or for the end.
 
 use std::fmt::Write as _;
-use std::io::{BufRead as _, BufReader, Read as _, Write as _};
+use std::io::{BufRead as _, BufReader, Read, Write as _};
 use std::path::Path;
 use std::process::{Child, Command, ExitStatus, Stdio};
 use std::sync::mpsc::{Receiver, RecvTimeoutError, channel};
-use std::thread::JoinHandle;
 use std::time::Duration;
 
 /// Whoever waits for longer than this waits in vain.
@@ -65,38 +64,57 @@ pub fn run(command: &mut Command, input: &[u8]) -> Ended {
 /// A running process; killed when dropped.
 pub struct Process {
     child: Child,
+    stdout: Lines,
+    stderr: Lines,
+}
+
+/// What a process prints, as it does.
+struct Lines {
     lines: Receiver<String>,
     seen: String,
-    errors: Option<JoinHandle<String>>,
+}
+
+impl Lines {
+    fn of(source: impl Read + Send + 'static) -> Self {
+        let (tell, lines) = channel();
+        std::thread::spawn(move || {
+            let lines = BufReader::new(source).lines().map_while(Result::ok);
+            // The other end may have seen enough; the process must not notice.
+            lines.for_each(|line| drop(tell.send(line)));
+        });
+        Self { lines, seen: String::new() }
+    }
+
+    fn next(&mut self) -> Result<String, RecvTimeoutError> {
+        let line = self.lines.recv_timeout(PATIENCE)?;
+        let _ = writeln!(self.seen, "{line}");
+        Ok(line)
+    }
+
+    /// Reads to the end; whether it came.
+    fn finish(&mut self) -> bool {
+        loop {
+            match self.next() {
+                Ok(_) => {}
+                Err(why) => return why == RecvTimeoutError::Disconnected,
+            }
+        }
+    }
 }
 
 impl Process {
     pub fn start(command: &mut Command) -> Self {
         command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
         let mut child = command.spawn().expect("the binary starts");
-        let stdout = BufReader::new(child.stdout.take().expect("piped"));
-        let mut stderr = child.stderr.take().expect("piped");
-        let (tell, lines) = channel();
-        std::thread::spawn(move || {
-            let mut lines = stdout.lines().map_while(Result::ok);
-            // The other end may have seen enough; the process must not notice.
-            lines.by_ref().for_each(|line| drop(tell.send(line)));
-        });
-        let errors = std::thread::spawn(move || {
-            let mut text = String::new();
-            let _ = stderr.read_to_string(&mut text);
-            text
-        });
-        Self { child, lines, seen: String::new(), errors: Some(errors) }
+        let stdout = Lines::of(child.stdout.take().expect("piped"));
+        let stderr = Lines::of(child.stderr.take().expect("piped"));
+        Self { child, stdout, stderr }
     }
 
     /// The next line of its output.
     pub fn line(&mut self) -> String {
-        match self.lines.recv_timeout(PATIENCE) {
-            Ok(line) => {
-                let _ = writeln!(self.seen, "{line}");
-                line
-            }
+        match self.stdout.next() {
+            Ok(line) => line,
             Err(why) => self.give_up(&format!("no further line ({why})")),
         }
     }
@@ -111,6 +129,17 @@ impl Process {
         }
     }
 
+    /// The same on standard error.
+    pub fn error_with(&mut self, part: &str) {
+        loop {
+            match self.stderr.next() {
+                Ok(line) if line.contains(part) => return,
+                Ok(_) => {}
+                Err(why) => self.give_up(&format!("no `{part}` on standard error ({why})")),
+            }
+        }
+    }
+
     /// Sends a signal: `TERM`, `INT`.
     pub fn signal(&self, name: &str) {
         let id = self.child.id().to_string();
@@ -120,22 +149,19 @@ impl Process {
 
     /// Waits for its end.
     pub fn end(mut self) -> Ended {
-        loop {
-            match self.lines.recv_timeout(PATIENCE) {
-                Ok(line) => drop(writeln!(self.seen, "{line}")),
-                Err(RecvTimeoutError::Disconnected) => break,
-                Err(RecvTimeoutError::Timeout) => self.give_up("it does not end"),
-            }
+        if !self.stdout.finish() || !self.stderr.finish() {
+            self.give_up("it does not end");
         }
         let status = self.child.wait().expect("it can be waited for");
-        let stderr = self.errors.take().map(|errors| errors.join().expect("read"));
-        Ended { status, stdout: std::mem::take(&mut self.seen), stderr: stderr.unwrap_or_default() }
+        let (stdout, stderr) = (&mut self.stdout.seen, &mut self.stderr.seen);
+        Ended { status, stdout: std::mem::take(stdout), stderr: std::mem::take(stderr) }
     }
 
     fn give_up(&mut self, why: &str) -> ! {
         let _ = self.child.kill();
-        let stderr = self.errors.take().and_then(|errors| errors.join().ok()).unwrap_or_default();
-        panic!("{why}; it printed:\n{}\nand on standard error:\n{stderr}", self.seen)
+        self.stderr.finish();
+        let (stdout, stderr) = (&self.stdout.seen, &self.stderr.seen);
+        panic!("{why}; it printed:\n{stdout}\nand on standard error:\n{stderr}")
     }
 }
 
