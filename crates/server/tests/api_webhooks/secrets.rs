@@ -1,0 +1,104 @@
+//! Rotation: what really arrives verifies, with the secrets that it should.
+
+use serde_json::{Value, json};
+use tidings_core::time::{DAY_MS, HOUR_MS};
+use tidings_wire::secret::Secret;
+use tidings_wire::verify::{StandardHeaders, VerifyError, verify_hmac_hex, verify_standard};
+
+use super::{path, publish, register};
+use crate::harness::{Received, Receiver, Tidings};
+
+fn secret(shown: &Value) -> Secret {
+    Secret::parse(shown["secret"].as_str().expect("it is shown")).expect("a secret")
+}
+
+fn signed_by(request: &Received, secret: &Secret, now_s: i64) -> bool {
+    let headers = StandardHeaders::find(request.header_pairs()).expect("three headers");
+    let secrets = std::slice::from_ref(secret);
+    match verify_standard(secrets, &headers, &request.body, now_s, 300) {
+        Ok(_) => true,
+        Err(VerifyError::Mismatch) => false,
+        Err(error) => panic!("{error}"),
+    }
+}
+
+async fn rotate(tidings: &Tidings, webhook: &Value, body: Value) -> Value {
+    tidings.post(&format!("{}/rotate-secret", path(webhook)), body).await.expect(200)
+}
+
+#[tokio::test]
+async fn standard_signs_with_both_until_the_overlap_ends() {
+    let tidings = Tidings::start().await;
+    let receiver = Receiver::start().await;
+    let made = register(&tidings, &receiver, json!({})).await;
+    let (old, rotated) = (secret(&made), rotate(&tidings, &made, json!({})).await);
+    let new = secret(&rotated);
+    assert_ne!(old, new);
+    let until = rotated["previous_secret_valid_until"].as_i64().expect("a day");
+    assert!((until - tidings.now().as_millis() - DAY_MS).abs() < 60_000);
+
+    publish(&tidings, json!({"n": 1})).await;
+    let request = receiver.next().await;
+    let now_s = tidings.now().as_secs();
+    assert!(signed_by(&request, &old, now_s) && signed_by(&request, &new, now_s));
+    assert_eq!(request.header("webhook-signature").split(' ').count(), 2);
+
+    // What signs is what the store keeps, sealed.
+    let tidings = tidings.restart().await;
+    tidings.advance(DAY_MS);
+    publish(&tidings, json!({"n": 2})).await;
+    let request = receiver.next().await;
+    let now_s = tidings.now().as_secs();
+    assert!(!signed_by(&request, &old, now_s) && signed_by(&request, &new, now_s));
+}
+
+#[tokio::test]
+async fn an_overlap_of_nothing_switches_at_once() {
+    let tidings = Tidings::start().await;
+    let receiver = Receiver::start().await;
+    let made = register(&tidings, &receiver, json!({"secret": "the first one"})).await;
+    let body = json!({"overlap_ms": 0, "secret": "the second one"});
+    let rotated = rotate(&tidings, &made, body).await;
+    assert_eq!(rotated["secret"], "the second one");
+    assert_eq!(rotated["previous_secret_valid_until"], Value::Null);
+    publish(&tidings, json!({})).await;
+    let (request, now_s) = (receiver.next().await, tidings.now().as_secs());
+    assert!(!signed_by(&request, &secret(&made), now_s));
+    assert!(signed_by(&request, &secret(&rotated), now_s));
+}
+
+#[tokio::test]
+async fn where_there_is_room_for_one_the_old_one_signs() {
+    let tidings = Tidings::start().await;
+    let receiver = Receiver::start().await;
+    let fields = json!({"profile": "emp", "secret": "your-secret-key"});
+    let made = register(&tidings, &receiver, fields).await;
+    let rotated = rotate(&tidings, &made, json!({"overlap_ms": HOUR_MS})).await;
+    for expected in [secret(&made), secret(&rotated)] {
+        publish(&tidings, json!({})).await;
+        let request = receiver.next().await;
+        let header = request.headers.get("x-webhook-signature").map(|value| value.as_bytes());
+        verify_hmac_hex(&[expected], "sha256=", header, &request.body).expect("it verifies");
+        tidings.advance(HOUR_MS);
+    }
+}
+
+#[tokio::test]
+async fn rotations_that_are_refused() {
+    let tidings = Tidings::start().await;
+    let receiver = Receiver::start().await;
+    let made = register(&tidings, &receiver, json!({"secret": "current"})).await;
+    let path = format!("{}/rotate-secret", path(&made));
+    let wrong = json!({"overlap_ms": 7 * DAY_MS + 1, "secret": "current", "overlap": 1});
+    let pointers = tidings.post(&path, wrong).await.pointers();
+    assert_eq!(pointers, ["/overlap_ms", "/secret", "/overlap"]);
+    for _ in 0..5 {
+        tidings.act(&path).await.expect(200);
+    }
+    let problem = tidings.act(&path).await.problem(409);
+    assert_eq!(problem["code"], "too_many_secrets");
+    publish(&tidings, json!({})).await;
+    let request = receiver.next().await;
+    assert_eq!(request.header("webhook-signature").split(' ').count(), 6);
+    assert!(signed_by(&request, &secret(&made), tidings.now().as_secs()));
+}
