@@ -9,8 +9,8 @@ use super::problem::{Problem, Result};
 
 const LIMIT_DEFAULT: u32 = 50;
 const LIMIT_MAX: u32 = 250;
-/// How far `?page=` reaches: everything before the page is read and thrown away.
-const PAGED_MAX: u32 = 10_000;
+/// How far `?page=` reaches: what lies before the page is read and thrown away. Cursors go further.
+const PAGED_ITEMS_MAX: u32 = 10_000;
 
 /// The query of a list, all as text until it is checked.
 #[derive(Debug, Clone, Default, Deserialize)]
@@ -53,17 +53,14 @@ impl ListQuery {
         }
     }
 
-    /// The number of the page, from 1, where a seed pages so; at most so many that the page ends
-    /// within [`PAGED_MAX`] items. Whoever wants more follows the cursor.
-    pub fn page(&self) -> Result<Option<u32>> {
-        let most = PAGED_MAX / self.limit()?;
-        let what = format!("a whole number from 1 to {most}; follow next_cursor for more");
-        match self.parsed("page", &what)? {
-            Some(page) if !(1..=most).contains(&page) => {
-                Err(Problem::invalid_field("page", format!("must be {what}")))
-            }
-            page => Ok(page),
-        }
+    /// How many items lie before the page of `?page=`, which some seeds page by.
+    pub fn skip(&self) -> Result<u32> {
+        let what = format!("a page number from 1, within the first {PAGED_ITEMS_MAX} items");
+        let page: u32 = self.parsed("page", &what)?.unwrap_or(1);
+        let before = page.checked_sub(1).and_then(|pages| pages.checked_mul(self.limit().ok()?));
+        before
+            .filter(|&items| items < PAGED_ITEMS_MAX)
+            .ok_or_else(|| Problem::invalid_field("page", format!("must be {what}")))
     }
 
     /// Where the previous page ended.
@@ -91,13 +88,6 @@ impl<S: Send + Sync> FromRequestParts<S> for ListQuery {
             Err(_) => Err(Problem::bad_request("invalid_query", "the query cannot be read")),
         }
     }
-}
-
-/// Leaves out what lies before a page that is asked for by its number.
-pub fn skip_to<T>(mut items: Vec<T>, page: Option<u32>, limit: u32) -> Vec<T> {
-    let before = (page.unwrap_or(1) - 1) as usize * limit as usize;
-    items.drain(..before.min(items.len()));
-    items
 }
 
 /// The items of one page and the cursor to the next, from one item more than a page has.

@@ -33,11 +33,8 @@ async fn the_example_of_seed_001() {
         assert_eq!(made[same].to_string(), seed_001()[same].to_string(), "{same}");
     }
     assert_eq!(made["created_at"], made["updated_at"]);
-    assert_eq!(
-        made["created_at"].as_i64(),
-        Some(tidings.now().as_millis())
-            .map(|_| { made["created_at"].as_i64().expect("Unix milliseconds") })
-    );
+    let at = made["created_at"].as_i64().expect("Unix milliseconds");
+    assert!((0..60_000).contains(&(tidings.now().as_millis() - at)));
     assert_eq!(made["headers"], json!({"Authorization": "••••oken"}));
     assert_eq!(made["secret"], "your-secret-key");
     assert_eq!(made["secret_whsec"], "whsec_eW91ci1zZWNyZXQta2V5");
@@ -206,9 +203,8 @@ async fn changes_that_are_wrong_change_nothing() {
     let made = register(&tidings, &receiver, json!({"name": "before"})).await;
     let before = tidings.get(&path(&made)).await.expect(200);
     for (mut body, _) in wrong().into_iter().skip(2) {
-        // They are right when a webhook is changed: what it is, or nothing at all.
         let object = body.as_object_mut().expect("an object");
-        if object.contains_key("id") {
+        if object.contains_key("name") {
             continue;
         }
         object.insert("name".into(), "after".into());

@@ -9,7 +9,7 @@ use super::view::WebhookView;
 use crate::api::App;
 use crate::api::auth::{Caller, Scope};
 use crate::api::envelope::{self, ListEnvelope};
-use crate::api::page::{ListQuery, cut, skip_to};
+use crate::api::page::{ListQuery, cut};
 use crate::api::problem::Result;
 
 /// List webhooks, newest first.
@@ -29,11 +29,11 @@ pub async fn list_webhooks(
 ) -> Result<Response> {
     caller.require(Scope::Read)?;
     query.only(&["page"])?;
-    let (limit, page) = (query.limit()?, query.page()?);
-    let wanted = limit * page.unwrap_or(1) + 1;
-    let found = app.registry.list(caller.tenant, query.cursor()?, wanted as usize);
-    let (webhooks, next) =
-        cut(skip_to(found, page, limit), limit, |webhook| webhook.id.to_string());
+    let (limit, skip) = (query.limit()?, query.skip()?);
+    let wanted = (skip + limit + 1) as usize;
+    let mut found = app.registry.list(caller.tenant, query.cursor()?, wanted);
+    found.drain(..found.len().min(skip as usize));
+    let (webhooks, next) = cut(found, limit, |webhook| webhook.id.to_string());
     // One that is deleted right now is left out.
     let ready = webhooks.iter().filter_map(|webhook| app.registry.outgoing(webhook.id));
     let views: Vec<WebhookView> = ready.map(|outgoing| outgoing.as_ref().into()).collect();
