@@ -68,11 +68,16 @@ impl<K> Id<K> {
         Timestamp::from_millis((self.0 >> (NODE_BITS + SEQUENCE_BITS)) + EPOCH_MS)
     }
 
-    /// The least id that can have been made at `at`: the bound of a search by time.
+    /// The least id that can have been made at `at`: the bound of a search by time. Moments that no id
+    /// can have (before 2020, after 2089) lie before and after all ids.
     #[must_use]
     pub const fn floor(at: Timestamp) -> Self {
-        let since = at.as_millis() - EPOCH_MS;
-        Self::from_i64(if since < 0 { 0 } else { since << (NODE_BITS + SEQUENCE_BITS) })
+        const SHIFT: u32 = NODE_BITS + SEQUENCE_BITS;
+        match at.as_millis().saturating_sub(EPOCH_MS) {
+            ..0 => Self::from_i64(0),
+            since if since > i64::MAX >> SHIFT => Self::from_i64(i64::MAX),
+            since => Self::from_i64(since << SHIFT),
+        }
     }
 }
 
@@ -222,6 +227,10 @@ mod tests {
         assert!(first < second && first.to_string() < second.to_string());
         assert_eq!(first.created_at(), now);
         assert!(WebhookId::floor(now) <= first);
+        assert!(WebhookId::floor(Timestamp::from_millis(i64::MIN)) < first);
+        for late in [4_102_444_800_000, 253_402_300_799_999, i64::MAX] {
+            assert!(WebhookId::floor(Timestamp::from_millis(late)) > first, "{late}");
+        }
     }
 
     #[test]

@@ -64,13 +64,12 @@ async fn a_deleted_webhook_ends_what_is_queued() {
     tidings.get(&path(&made)).await.problem(404);
     tidings.delete(&path(&made)).await.problem(404);
     assert_eq!(tidings.get("/api/webhooks").await.expect(200), json!([]));
-    for failed in ended(&tidings, &made, "failed", 2).await {
+    // Also the one on the network: when its row ends nobody knows yet what its receiver says.
+    for failed in ended(&tidings, &made, "failed", 3).await {
         assert_eq!(failed["error_message"], "Endpoint not found or inactive", "{failed:#}");
-        assert_eq!((&failed["reason"], &failed["attempt_count"]), (&json!("inactive"), &json!(0)));
+        assert_eq!(failed["reason"], "inactive");
     }
-    // The one that was on the network still counts as what it was.
     receiver.release();
-    assert_eq!(ended(&tidings, &made, "success", 1).await.len(), 1);
     publish(&tidings, json!({"n": "late"})).await;
     assert!(receiver.is_quiet().await);
 }
@@ -82,15 +81,17 @@ async fn an_inactive_webhook_plans_nothing_until_it_is_active_again() {
     let made = busy(&tidings, &receiver).await;
     let inactive = tidings.put(&path(&made), json!({"active": false})).await.expect(200);
     assert_eq!((&inactive["active"], &inactive["disabled_reason"]), (&json!(false), &Value::Null));
-    ended(&tidings, &made, "failed", 2).await;
+    ended(&tidings, &made, "failed", 3).await;
     receiver.release();
-    ended(&tidings, &made, "success", 1).await;
     publish(&tidings, json!({"n": "unheard"})).await;
     tidings.put(&path(&made), json!({"active": true})).await.expect(200);
     publish(&tidings, json!({"n": "heard"})).await;
     assert_eq!(receiver.next().await.json()["data"], json!({"n": "heard"}));
-    let stats = stats_when(&tidings, &made, |stats| stats["successful_deliveries"] == 2).await;
-    assert_eq!(stats["accepted_deliveries"], 4);
+    let stats = stats_when(&tidings, &made, |stats| stats["successful_deliveries"] == 1).await;
+    assert_eq!(
+        (&stats["failed_deliveries"], &stats["accepted_deliveries"]),
+        (&json!(3), &json!(4))
+    );
 }
 
 #[tokio::test]
