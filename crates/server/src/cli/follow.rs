@@ -24,6 +24,7 @@ const OWED_AT_START: u32 = 250;
 pub(super) struct Delivery {
     pub id: String,
     pub webhook_id: Option<String>,
+    pub event_id: String,
     pub event_type: Option<String>,
     pub status: Status,
     pub attempt_count: u16,
@@ -141,7 +142,7 @@ mod tests {
 
     fn item(id: &str, status: &str, attempts: u16, created_at: i64) -> Box<RawValue> {
         let text = format!(
-            r#"{{"id":"{id}","webhook_id":"wh_1","event_type":"a.b","status":"{status}",
+            r#"{{"id":"{id}","webhook_id":"wh_1","event_id":"e","event_type":"a.b","status":"{status}",
                 "attempt_count":{attempts},"created_at":{created_at}}}"#
         );
         RawValue::from_string(text).unwrap()

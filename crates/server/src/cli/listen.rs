@@ -13,7 +13,7 @@ use tidings_wire::verify::DEFAULT_TOLERANCE_S;
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::mpsc;
 
-use super::client::{Api, Call, Remote, block_on, path};
+use super::client::{Api, Call, Server, block_on, path};
 use super::output::{Paint, line, plain, pretty};
 use super::receiver::{self, Received};
 use super::sign::secret;
@@ -50,7 +50,7 @@ pub struct Listen {
     #[arg(long, requires = "register")]
     profile: Option<String>,
     #[command(flatten)]
-    remote: Remote,
+    server: Server,
 }
 
 const EXAMPLES: &str = "\
@@ -119,7 +119,7 @@ impl Listen {
     }
 
     async fn register(&self, url: &str) -> Result<Registration> {
-        let api = self.remote.api()?;
+        let api = self.server.api()?;
         let mut body = json!({ "url": url, "events": self.events, "name": "tidings listen" });
         if let Some(profile) = &self.profile {
             body["profile"] = profile.as_str().into();
@@ -130,8 +130,7 @@ impl Listen {
         let answer = api.call(Call::post(path(["webhooks"])).json(&body)?).await;
         let created: Created = answer.context("cannot register").context(HINT)?.parse()?;
         let events = self.events.join(", ");
-        let server = self.remote.url.trim_end_matches('/');
-        line(format!("registered as {} at {server} for {events}", created.id))?;
+        line(format!("registered as {} at {} for {events}", created.id, api.url()))?;
         Ok(Registration { api, id: created.id, secret: created.secret })
     }
 

@@ -46,7 +46,7 @@ impl Tail {
         let mut ticks = tokio::time::interval(Duration::from_millis(self.interval));
         ticks.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
         // People and scripts see that nothing is missed from now on.
-        eprintln!("following {}", self.remote.url.trim_end_matches('/'));
+        eprintln!("following {}", api.url());
         loop {
             ticks.tick().await;
             let moved = follower.look(&api).await?;
@@ -64,7 +64,11 @@ impl Tail {
     }
 
     fn print(&self, moved: &Moved) -> Result<()> {
-        if self.remote.output().format == Format::Json {
+        let output = self.remote.output();
+        if output.quiet {
+            return line(plain(&moved.delivery.id));
+        }
+        if output.format == Format::Json {
             return line(moved.raw.get());
         }
         let value: Value = serde_json::from_str(moved.raw.get())?;

@@ -104,8 +104,13 @@ pub const SETTINGS: [Setting; 14] = [
 ];
 
 /// Variables of the client commands: known, but no settings of the server.
-pub const CLIENT_VARIABLES: [&str; 4] =
-    ["TIDINGS_URL", "TIDINGS_API_KEY", "TIDINGS_TENANT", "TIDINGS_WEBHOOK_SECRET"];
+pub const CLIENT_VARIABLES: [&str; 5] = [
+    "TIDINGS_URL",
+    "TIDINGS_API_KEY",
+    "TIDINGS_TENANT",
+    "TIDINGS_CA_FILE",
+    "TIDINGS_WEBHOOK_SECRET",
+];
 
 /// The defaults.
 #[must_use]

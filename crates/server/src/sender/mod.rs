@@ -40,6 +40,7 @@ use self::guard::Guard;
 use self::pool::Pool;
 pub use self::resolve::{Resolve, ResolveError, Resolving, SystemResolver};
 pub use self::tls::CaError;
+pub(crate) use self::tls::client_config;
 
 /// One request to one target.
 #[derive(Debug, Clone)]
@@ -107,7 +108,7 @@ impl Sender {
     /// A sender under this policy; fails only when the extra certificates cannot be read.
     pub fn new(config: SenderConfig) -> Result<Self, CaError> {
         let guard = Guard::new(config.egress, config.resolver);
-        let tls = tls::client_config(config.extra_ca_pem.as_deref())?;
+        let tls = client_config(config.extra_ca_pem.as_deref())?;
         let pool = Arc::new(Pool::new(config.idle_per_destination, config.idle_total));
         let dialler = Dialler::new(guard, tls, pool.clone());
         Ok(Self { inner: Arc::new(Inner { dialler, pool }) })

@@ -13,7 +13,7 @@ use rustls::{CertificateError, ClientConfig, Error, RootCertStore};
 pub struct CaError(String);
 
 /// TLS 1.2 and 1.3 with the public roots and, if given, the certificates of a PEM text.
-pub(super) fn client_config(extra_ca_pem: Option<&[u8]>) -> Result<Arc<ClientConfig>, CaError> {
+pub(crate) fn client_config(extra_ca_pem: Option<&[u8]>) -> Result<Arc<ClientConfig>, CaError> {
     let mut roots = RootCertStore { roots: webpki_roots::TLS_SERVER_ROOTS.to_vec() };
     if let Some(pem) = extra_ca_pem {
         let before = roots.len();

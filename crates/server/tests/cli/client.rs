@@ -127,7 +127,7 @@ fn what_fails_is_tailed_and_sent_again() {
     tail.error_with("following");
     let accepted = served.json(&["publish", "job.failed", r#""text""#]);
     assert_eq!(accepted["deliveries"], 1);
-    assert!(listening.line_with("job.failed").contains("answered 503"));
+    assert!(listening.line_with("answered").contains("503"));
     let ended: Value = serde_json::from_str(&tail.line()).unwrap();
     assert_eq!(ended["status"], "failed");
     assert_eq!(ended["error_message"], "HTTP 503: Service Unavailable");
@@ -140,7 +140,7 @@ fn what_fails_is_tailed_and_sent_again() {
     assert_eq!(dry["deliveries"], 1);
     let redriven = served.json(&["dead-letters", "redrive", id(&ended)]);
     assert_eq!(redriven["deliveries"], 1);
-    assert!(listening.line_with("job.failed").contains("answered 200"));
+    assert!(listening.line_with("answered").contains("200"));
     let again: Value = serde_json::from_str(&tail.line()).unwrap();
     assert_eq!((id(&again), &again["status"]), (id(&ended), &"success".into()));
     let attempts = served.json(&["deliveries", "attempts", id(&ended)]);

@@ -1,5 +1,8 @@
 //! The command line as people and scripts meet it: the real binary, its output, its exit codes.
 
+#![expect(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
+
 mod client;
 mod local;
 mod process;
+mod tls;

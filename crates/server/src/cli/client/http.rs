@@ -1,7 +1,5 @@
 //! One HTTP exchange on a connection of its own: all that a command line needs.
 
-use std::sync::Arc;
-
 use anyhow::{Context as _, Result, anyhow, bail};
 use bytes::Bytes;
 use http::{Request, StatusCode};
@@ -9,17 +7,22 @@ use http_body_util::{BodyExt as _, Full, Limited};
 use hyper::client::conn::http1;
 use hyper_util::rt::TokioIo;
 use rustls::pki_types::ServerName;
-use rustls::{ClientConfig, RootCertStore};
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::TcpStream;
 use tokio_rustls::TlsConnector;
 use url::Url;
 
+use crate::sender::client_config;
+
 /// An answer may have so many bytes: a full page of deliveries with their bodies is below 1 MiB.
 const ANSWER_BYTES_MAX: usize = 64 << 20;
 
-/// Connects, asks, reads the whole answer.
-pub(super) async fn send(url: &Url, request: Request<Full<Bytes>>) -> Result<(StatusCode, Bytes)> {
+/// Connects, asks, reads the whole answer. `ca_pem`: authorities to trust beside the public ones.
+pub(super) async fn send(
+    url: &Url,
+    request: Request<Full<Bytes>>,
+    ca_pem: Option<&[u8]>,
+) -> Result<(StatusCode, Bytes)> {
     let host = url.host_str().context("the URL has no host")?;
     // Brackets belong to the URL, not to the address.
     let host = host.trim_start_matches('[').trim_end_matches(']');
@@ -28,7 +31,7 @@ pub(super) async fn send(url: &Url, request: Request<Full<Bytes>>) -> Result<(St
     stream.set_nodelay(true)?;
     if url.scheme() == "https" {
         let name = ServerName::try_from(host.to_owned())?;
-        let stream = TlsConnector::from(tls()?).connect(name, stream).await?;
+        let stream = TlsConnector::from(client_config(ca_pem)?).connect(name, stream).await?;
         exchange(stream, request).await
     } else {
         exchange(stream, request).await
@@ -49,15 +52,4 @@ where
     }
     let body = Limited::new(response.into_body(), ANSWER_BYTES_MAX).collect().await;
     Ok((status, body.map_err(|error| anyhow!(error))?.to_bytes()))
-}
-
-fn tls() -> Result<Arc<ClientConfig>> {
-    let roots = RootCertStore { roots: webpki_roots::TLS_SERVER_ROOTS.to_vec() };
-    let provider = Arc::new(rustls::crypto::ring::default_provider());
-    let mut config = ClientConfig::builder_with_provider(provider)
-        .with_safe_default_protocol_versions()?
-        .with_root_certificates(roots)
-        .with_no_client_auth();
-    config.alpn_protocols = vec![b"http/1.1".to_vec()];
-    Ok(Arc::new(config))
 }

@@ -4,6 +4,7 @@ mod call;
 mod failure;
 mod http;
 
+use std::path::PathBuf;
 use std::time::Duration;
 
 use anyhow::{Context as _, Result, bail};
@@ -22,18 +23,13 @@ const REQUEST_TIMEOUT: Duration = Duration::from_secs(150);
 /// The largest page of a list.
 const PAGE_MAX: u32 = 250;
 
-/// Which server, as whom, and how answers are shown.
+/// Which server, and as whom.
 #[derive(Debug, Clone, Args)]
 #[command(next_help_heading = "Server and output")]
-pub(super) struct Remote {
+pub(super) struct Server {
     /// The server
-    #[arg(
-        long,
-        global = true,
-        value_name = "URL",
-        env = "TIDINGS_URL",
-        default_value = "http://127.0.0.1:4000"
-    )]
+    #[arg(long, global = true, value_name = "URL", env = "TIDINGS_URL")]
+    #[arg(default_value = "http://127.0.0.1:4000")]
     pub url: String,
     /// API key
     #[arg(
@@ -43,10 +39,21 @@ pub(super) struct Remote {
         env = "TIDINGS_API_KEY",
         hide_env_values = true
     )]
-    pub key: Option<String>,
+    key: Option<String>,
     /// Tenant to act for, with an admin key
     #[arg(long, global = true, value_name = "ID", env = "TIDINGS_TENANT")]
-    pub tenant: Option<String>,
+    tenant: Option<String>,
+    /// PEM file of further certificate authorities that the server may use
+    #[arg(long, global = true, value_name = "FILE", env = "TIDINGS_CA_FILE")]
+    ca_file: Option<PathBuf>,
+}
+
+/// Which server, as whom, and how answers are shown.
+#[derive(Debug, Clone, Args)]
+#[command(next_help_heading = "Server and output")]
+pub(super) struct Remote {
+    #[command(flatten)]
+    server: Server,
     /// How to print; a table on a terminal, JSON otherwise
     #[arg(short, long, global = true, value_name = "FORMAT")]
     output: Option<Format>,
@@ -55,9 +62,25 @@ pub(super) struct Remote {
     quiet: bool,
 }
 
+impl Server {
+    pub(super) fn api(&self) -> Result<Api> {
+        let read = |path: &PathBuf| {
+            std::fs::read(path).with_context(|| format!("--ca-file {}", path.display()))
+        };
+        let ca_pem = self.ca_file.as_ref().map(read).transpose()?;
+        let given = |text: &Option<String>| text.clone().filter(|text| !text.is_empty());
+        Ok(Api {
+            key: given(&self.key),
+            tenant: given(&self.tenant),
+            ca_pem,
+            ..Api::new(&self.url)?
+        })
+    }
+}
+
 impl Remote {
     pub(super) fn api(&self) -> Result<Api> {
-        Api::new(&self.url, self.key.as_deref(), self.tenant.as_deref())
+        self.server.api()
     }
 
     pub(super) fn output(&self) -> Output {
@@ -71,6 +94,7 @@ pub(super) struct Api {
     base: Url,
     key: Option<String>,
     tenant: Option<String>,
+    ca_pem: Option<Vec<u8>>,
 }
 
 /// What the server answered.
@@ -93,21 +117,27 @@ struct Envelope {
 }
 
 impl Api {
-    pub(super) fn new(url: &str, key: Option<&str>, tenant: Option<&str>) -> Result<Self> {
+    /// Without a key.
+    pub(super) fn new(url: &str) -> Result<Self> {
         let base = Url::parse(url).with_context(|| format!("--url {url}"))?;
         if !matches!(base.scheme(), "http" | "https") || !base.has_host() {
             bail!("--url {url}: must begin with http:// or https://");
         }
-        let owned = |text: Option<&str>| text.filter(|text| !text.is_empty()).map(str::to_owned);
-        Ok(Self { base, key: owned(key), tenant: owned(tenant) })
+        Ok(Self { base, key: None, tenant: None, ca_pem: None })
+    }
+
+    /// The server's URL as it is told.
+    pub(super) fn url(&self) -> &str {
+        self.base.as_str().trim_end_matches('/')
     }
 
     /// Calls the server; an answer from 400 on is a [`Failure`].
     pub(super) async fn call(&self, call: Call) -> Result<Answer> {
         let url = call.url(&self.base);
         let request = call.request(&url, self.key.as_deref(), self.tenant.as_deref())?;
-        let sent = tokio::time::timeout(REQUEST_TIMEOUT, http::send(&url, request)).await;
-        let server = self.base.as_str().trim_end_matches('/');
+        let sent = http::send(&url, request, self.ca_pem.as_deref());
+        let sent = tokio::time::timeout(REQUEST_TIMEOUT, sent).await;
+        let server = self.url();
         let (status, body) = match sent {
             Ok(answered) => answered.with_context(|| {
                 format!("cannot reach {server} (--url or TIDINGS_URL names another server)")

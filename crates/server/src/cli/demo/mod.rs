@@ -7,6 +7,7 @@ mod place;
 mod receivers;
 mod show;
 
+use std::mem::replace;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -47,7 +48,7 @@ Examples:
   tidings demo --forever --port 4000     then, in another terminal: tidings tail";
 
 const EVENTS: u64 = 12;
-const BETWEEN_EVENTS: Duration = Duration::from_millis(650);
+const BETWEEN_EVENTS: Duration = Duration::from_millis(800);
 const BETWEEN_LOOKS: Duration = Duration::from_millis(100);
 /// What is still owed so long after the last event is told as such.
 const PATIENCE: Duration = Duration::from_secs(30);
@@ -68,7 +69,7 @@ impl Demo {
     }
 
     async fn play(&self, url: &str) -> Result<()> {
-        let api = Api::new(url, None, None)?;
+        let api = Api::new(url)?;
         let (steady, flaky) = (Arc::new(Tally::new(0)), Arc::new(Tally::new(FLAKY_FAILS)));
         let steady_at = listen(&steady).await?;
         let flaky_at = listen(&flaky).await?;
@@ -96,8 +97,9 @@ impl Demo {
         loop {
             let more = !stopping && (self.forever || published < EVENTS);
             tokio::select! {
-                _ = interrupt.recv() => stopping = true,
-                _ = terminate.recv() => stopping = true,
+                // What is owed is waited for, unless somebody insists.
+                _ = interrupt.recv() => if replace(&mut stopping, true) { return Ok(()) },
+                _ = terminate.recv() => if replace(&mut stopping, true) { return Ok(()) },
                 _ = events.tick(), if more => {
                     show.accepted += publish(api, published).await?;
                     published += 1;
@@ -165,7 +167,9 @@ async fn publish(api: &Api, n: u64) -> Result<u64> {
     }
     let event_type = TYPES[usize::try_from(n)? % TYPES.len()];
     let job = n / TYPES.len() as u64 + 1;
-    let body = json!({ "type": event_type, "data": { "job_id": format!("job_{job}"), "n": n } });
+    let id = format!("event-{}", n + 1);
+    let body =
+        json!({ "type": event_type, "id": id, "data": { "job_id": format!("job_{job}"), "n": n } });
     let answer = api.call(Call::post(path(["events"])).json(&body)?).await?;
     Ok(answer.parse::<Accepted>()?.deliveries)
 }

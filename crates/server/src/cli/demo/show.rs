@@ -64,7 +64,7 @@ impl Show {
         lines.sort_by_key(|(at, _)| *at);
         if !lines.is_empty() && !self.has_heading {
             self.has_heading = true;
-            line("  STATUS  ATTEMPT  WEBHOOK  EVENT            TIME  NEXT")?;
+            line("  STATUS  ATTEMPT  WEBHOOK  EVENT                       TIME  NEXT")?;
         }
         lines.into_iter().try_for_each(|(_, text)| line(text))
     }
@@ -76,16 +76,18 @@ impl Show {
         let mark = if fine { paint.green("✓") } else { paint.red("✗") };
         let webhook = moved.delivery.webhook_id.as_ref().and_then(|id| self.names.get(id));
         let webhook = webhook.copied().unwrap_or("-");
-        let event = moved.delivery.event_type.as_deref().unwrap_or("-");
+        let event_type = moved.delivery.event_type.as_deref().unwrap_or("-");
+        let event = format!("{:9} {event_type}", moved.delivery.event_id);
         let ended_at = attempt.attempted_at + i64::try_from(attempt.duration_ms).unwrap_or(0);
         let next = match attempt.retry_at {
             Some(at) => format!("retry in {} ms", (at - ended_at).max(0)),
             None if fine => String::new(),
             None => "given up".to_owned(),
         };
-        let (number, ms) = (attempt.attempt_number, attempt.duration_ms);
+        let number = attempt.attempt_number;
+        let ms = if attempt.duration_ms == 0 { "<1" } else { &attempt.duration_ms.to_string() };
         let told =
-            format!("{mark} {status:6}  {number:>7}  {webhook:7}  {event:13}  {ms:>3} ms  {next}");
+            format!("{mark} {status:6}  {number:>7}  {webhook:7}  {event:23}  {ms:>4} ms  {next}");
         told.trim_end().to_owned()
     }
 

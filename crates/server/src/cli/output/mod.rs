@@ -30,7 +30,7 @@ pub(super) enum Format {
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Output {
     pub format: Format,
-    quiet: bool,
+    pub quiet: bool,
 }
 
 /// Whoever read our output has gone (`tidings tail | head`): no failure, but the end.
