@@ -207,14 +207,19 @@ impl Registry {
         self.tenant(outgoing.webhook.tenant).rebuild();
     }
 
-    /// Puts a changed webhook in place of an older revision of it. Nothing happens when a newer one is
-    /// there already, or when it has been deleted: of two changes that come here in the wrong order
-    /// the later one stays.
-    pub fn replace(&self, outgoing: &Arc<Outgoing>) {
+    /// Puts a changed webhook in place. Nothing happens, and it says so, when a newer revision is there
+    /// already or when it has been deleted: of two changes that come here in the wrong order the later
+    /// one stays.
+    pub fn replace(&self, outgoing: &Arc<Outgoing>) -> bool {
         let revision = outgoing.webhook.revision;
-        if self.place(outgoing, |there| there.is_some_and(|old| old.webhook.revision < revision)) {
+        let allowed = |there: Option<&Arc<Outgoing>>| {
+            there.is_some_and(|old| old.webhook.revision <= revision)
+        };
+        let placed = self.place(outgoing, allowed);
+        if placed {
             self.tenant(outgoing.webhook.tenant).rebuild();
         }
+        placed
     }
 
     /// Forgets a deleted webhook.
@@ -271,5 +276,34 @@ impl TenantEntry {
     fn rebuild(&self) {
         let webhooks = self.webhooks.write().unwrap_or_else(PoisonError::into_inner);
         self.index.store(Arc::new(Index::build(webhooks.values().map(Arc::as_ref))));
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn webhook(revision: u32, name: &str) -> Webhook {
+        let mut webhook: Webhook = serde_json::from_value(serde_json::json!({
+            "shape_revision": 1, "name": name, "url": "https://example.com/", "events": ["*"],
+            "profile": "standard", "active": true
+        }))
+        .expect("a webhook");
+        (webhook.id, webhook.tenant) = (WebhookId::from_i64(7), TenantId::from_i64(1));
+        webhook.revision = revision;
+        webhook
+    }
+
+    #[test]
+    fn the_later_of_two_changes_stays_and_what_is_deleted_stays_away() {
+        let registry = Registry::new(builtin_profiles(), Arc::default(), Vec::new());
+        let put = |revision, name| registry.replace(&registry.prepare(webhook(revision, name)));
+        assert!(!put(1, "never created"));
+        registry.put(&registry.prepare(webhook(1, "one")));
+        assert!(put(3, "three") && !put(2, "two") && put(3, "three again"));
+        let listed = registry.list(TenantId::from_i64(1), None, 9);
+        assert_eq!(listed[0].name.as_deref(), Some("three again"));
+        registry.remove(TenantId::from_i64(1), WebhookId::from_i64(7));
+        assert!(!put(4, "four") && registry.list(TenantId::from_i64(1), None, 9).is_empty());
     }
 }

@@ -131,6 +131,10 @@ pub(super) fn switch_off(parts: &Arc<Parts>, id: WebhookId, revision: u32, reaso
         webhook.updated_at = parts.clock.now();
         parts.registry.replace(&parts.registry.prepare(webhook));
     }
+    // Somebody has switched it on again meanwhile: what is queued now is wanted.
+    if parts.registry.outgoing(id).is_some_and(|outgoing| outgoing.webhook.active) {
+        return;
+    }
     // What publishers had planned before they knew.
     let store = parts.store.clone();
     tokio::spawn(async move {

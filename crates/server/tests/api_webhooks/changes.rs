@@ -1,6 +1,7 @@
 //! PUT, PATCH, and many at once.
 
 use serde_json::{Value, json};
+use tidings_store::catalogue::webhooks;
 
 use super::{path, publish, register};
 use crate::harness::{Receiver, Tidings};
@@ -85,6 +86,24 @@ async fn writers_of_one_webhook_take_turns() {
     assert_eq!((&before["revision"], &before["max_concurrency"]), (&json!(21), last));
     let restarted = tidings.restart().await;
     assert_eq!(restarted.get(&path(&made)).await.expect(200), before);
+}
+
+#[tokio::test]
+async fn a_change_behind_memory_is_taken_into_account() {
+    let tidings = Tidings::start().await;
+    let receiver = Receiver::start().await;
+    let made = register(&tidings, &receiver, json!({"secret": "kept"})).await;
+    let id = made["id"].as_str().and_then(|id| id.parse().ok()).expect("an id");
+    let app = tidings.app();
+    let mut behind = (*app.registry.outgoing(id).expect("it is there").webhook).clone();
+    (behind.revision, behind.name) = (2, Some("behind".to_owned()));
+    app.store.change(webhooks::update(&behind, None).into()).await.expect("it is written");
+
+    let changed = tidings.patch(&path(&made), json!({"max_concurrency": 7})).await.expect(200);
+    assert_eq!((&changed["name"], &changed["revision"]), (&json!("behind"), &json!(3)));
+    assert_eq!(changed["max_concurrency"], 7);
+    publish(&tidings, json!({})).await;
+    assert!(!receiver.next().await.header("webhook-signature").is_empty());
 }
 
 #[tokio::test]

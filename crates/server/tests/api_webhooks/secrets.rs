@@ -102,3 +102,20 @@ async fn rotations_that_are_refused() {
     assert_eq!(request.header("webhook-signature").split(' ').count(), 6);
     assert!(signed_by(&request, &secret(&made), tidings.now().as_secs()));
 }
+
+#[tokio::test]
+async fn no_secret_lies_open_on_disk() {
+    let tidings = Tidings::start().await;
+    let receiver = Receiver::start().await;
+    let secret = "a-secret-that-nobody-may-read";
+    let made = register(&tidings, &receiver, json!({"secret": secret})).await;
+    rotate(&tidings, &made, json!({"secret": format!("{secret}-2")})).await;
+    let dir = &tidings.app().settings.data_dir;
+    let mut files = 0;
+    for entry in std::fs::read_dir(dir).expect("the directory") {
+        let bytes = std::fs::read(entry.expect("an entry").path()).unwrap_or_default();
+        assert!(!bytes.windows(secret.len()).any(|window| window == secret.as_bytes()));
+        files += 1;
+    }
+    assert!(files > 1, "there is a database");
+}

@@ -85,6 +85,33 @@ async fn statistics_and_health_say_what_happened() {
 }
 
 #[tokio::test]
+async fn an_open_breaker_shows_until_when() {
+    let tidings = Tidings::start().await;
+    let receiver = Receiver::start().await;
+    let made = register(&tidings, &receiver, json!({"retry_config": {"max_attempts": 1}})).await;
+    receiver.answers(500);
+    for _ in 0..10 {
+        publish(&tidings, json!({})).await;
+        receiver.next().await;
+    }
+    stats_when(&tidings, &made, |stats| stats["failed_deliveries"] == 10).await;
+    let health_path = format!("{}/health", path(&made));
+    let open = tidings.get(&health_path).await.expect(200);
+    assert_eq!(open["breaker"]["state"], "open");
+    let until = open["breaker"]["until"].as_i64().expect("a moment");
+    assert!((0..=60_000).contains(&(until - tidings.now().as_millis())));
+    publish(&tidings, json!({"n": "waits"})).await;
+    stats_when(&tidings, &made, |stats| stats["pending_deliveries"] == 1).await;
+    assert!(receiver.is_quiet().await);
+    // Another address is not judged by what this one did: what waited goes there at once.
+    let other = Receiver::start().await;
+    tidings.put(&path(&made), json!({"url": other.url()})).await.expect(200);
+    assert_eq!(other.next().await.json()["data"], json!({"n": "waits"}));
+    let closed = tidings.get(&health_path).await.expect(200);
+    assert_eq!(closed["breaker"], json!({"state": "closed", "until": null}));
+}
+
+#[tokio::test]
 async fn deliveries_are_listed_newest_first() {
     let tidings = Tidings::start().await;
     let receiver = Receiver::start().await;

@@ -36,7 +36,8 @@ impl Default for Writers {
 
 impl Writers {
     async fn turn(&self, id: WebhookId) -> OwnedMutexGuard<()> {
-        let at = id.as_i64().unsigned_abs() as usize % TURNS;
+        // The low bits of an id are often zero: fold in those of its time.
+        let at = (id.as_i64() ^ (id.as_i64() >> 22)).unsigned_abs() as usize % TURNS;
         Arc::clone(&self.0[at]).lock_owned().await
     }
 }
@@ -83,7 +84,7 @@ pub(super) async fn change(
             }
             number(&app, &current, &mut next);
             match commit(&app, &current, &next).await {
-                Ok(()) => return Ok(install(&app, &current, next).await),
+                Ok(()) => return install(&app, &current, next).await,
                 Err(WriteError::Conflict) => current = read_again(&app, tenant, id).await?,
                 Err(error) => return Err(error.into()),
             }
@@ -161,23 +162,37 @@ async fn commit(
     app.store.change(statements.into()).await.map(drop)
 }
 
-async fn install(app: &Arc<App>, current: &Webhook, next: Webhook) -> Arc<Outgoing> {
+async fn install(app: &App, current: &Webhook, next: Webhook) -> Result<Arc<Outgoing>> {
+    let (tenant, id) = (next.tenant, next.id);
     let health = starts_afresh(current, &next).then(Health::default);
     let outgoing = app.registry.prepare(next);
     if outgoing.webhook.active {
         let settings = outgoing.settings(health);
         app.inbox.signal(Signal::Webhook(Box::new(settings)));
-        app.registry.replace(&outgoing);
-    } else {
-        // Publishers first: afterwards nothing more is planned, and all that was can be ended.
-        app.registry.replace(&outgoing);
-        end(app, outgoing.webhook.id).await;
     }
-    outgoing
+    if !app.registry.replace(&outgoing) {
+        return catch_up(app, tenant, id).await;
+    }
+    if !outgoing.webhook.active {
+        // Nothing more is planned from here on, so all that was planned can be ended.
+        end(app, id).await;
+    }
+    Ok(outgoing)
+}
+
+/// The engine switched the webhook off right after the change and came to memory first, without
+/// knowing of it: what the store has holds.
+async fn catch_up(app: &App, tenant: TenantId, id: WebhookId) -> Result<Arc<Outgoing>> {
+    let outgoing = app.registry.prepare(read_again(app, tenant, id).await?);
+    app.registry.replace(&outgoing);
+    if !outgoing.webhook.active {
+        app.inbox.signal(Signal::WebhookGone(id));
+    }
+    Ok(outgoing)
 }
 
 /// Ends what is queued for a webhook that is gone or inactive.
-async fn end(app: &Arc<App>, id: WebhookId) {
+async fn end(app: &App, id: WebhookId) {
     app.inbox.signal(Signal::WebhookGone(id));
     // The change itself ends what had been planned before it; this, what was being planned meanwhile.
     // If it cannot be written the next start does it.
