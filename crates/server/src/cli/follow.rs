@@ -4,16 +4,18 @@
 //! Every look therefore reads back some seconds behind the newest, and remembers what it has told.
 
 use std::collections::BTreeMap;
+use std::mem::take;
 
 use anyhow::Result;
+use http::StatusCode;
 use serde::Deserialize;
 use serde_json::value::RawValue;
 use tidings_core::delivery::Status;
 
-use super::client::{Api, Call, path};
+use super::client::{Api, Call, Failure, path};
 
 /// How far behind the newest delivery a look reads, milliseconds.
-const LOOK_BACK_MS: i64 = 10_000;
+const LOOK_BACK_MS: i64 = 3_000;
 /// Older ones that are still owed are asked for one by one, so many at a look.
 const ASKED_AT_ONCE: usize = 50;
 /// How many older ones are followed from the start.
@@ -57,6 +59,8 @@ pub(super) struct Follower {
     /// Looks read what was created since.
     since: i64,
     looks: u64,
+    /// Seen and not told yet: a look that broke off in the middle loses nothing.
+    moved: Vec<Moved>,
 }
 
 impl Follower {
@@ -70,22 +74,26 @@ impl Follower {
             before.extend(api.list(&owed, OWED_AT_START).await?);
         }
         follower.take(before)?;
+        follower.moved.clear();
         follower.look_further();
         Ok(follower)
     }
 
-    /// What has moved since the last look.
+    /// What has moved since the last look. When it fails, the next look tells it as well.
     pub(super) async fn look(&mut self, api: &Api) -> Result<Vec<Moved>> {
         self.looks += 1;
         let since = Some(self.since).filter(|&since| since > 0);
         let recent = Call::get(path(["deliveries"])).query("since", since);
-        let mut moved = self.take(api.list(&recent, u32::MAX).await?)?;
+        self.take(api.list(&recent, u32::MAX).await?)?;
         for id in self.unseen() {
-            let answer = api.call(Call::get(path(["deliveries", &id]))).await?;
-            moved.extend(self.take(vec![answer.data()?])?);
+            match api.call(Call::get(path(["deliveries", &id]))).await {
+                Ok(answer) => self.take(vec![answer.data()?])?,
+                Err(error) if is_gone(&error) => drop(self.known.remove(&id)),
+                Err(error) => return Err(error),
+            }
         }
         self.look_further();
-        Ok(moved)
+        Ok(take(&mut self.moved))
     }
 
     /// Those that are still owed.
@@ -104,9 +112,9 @@ impl Follower {
         unseen.into_iter().take(ASKED_AT_ONCE).map(|(id, _)| id.clone()).collect()
     }
 
-    fn take(&mut self, items: Vec<Box<RawValue>>) -> Result<Vec<Moved>> {
-        let mut moved = Vec::new();
-        for raw in items {
+    fn take(&mut self, items: Vec<Box<RawValue>>) -> Result<()> {
+        // Lists are newest first.
+        for raw in items.into_iter().rev() {
             let delivery: Delivery = serde_json::from_str(raw.get())?;
             let ended = delivery.status.is_final();
             let now = Known {
@@ -119,12 +127,10 @@ impl Follower {
             let (known_attempts, was_ended) =
                 before.map_or((0, false), |before| (before.attempts, before.ended));
             if known_attempts != delivery.attempt_count || was_ended != ended {
-                moved.push(Moved { delivery, raw, known_attempts });
+                self.moved.push(Moved { delivery, raw, known_attempts });
             }
         }
-        // Lists are newest first.
-        moved.reverse();
-        Ok(moved)
+        Ok(())
     }
 
     /// The next look begins behind the newest; what has ended before is forgotten.
@@ -134,6 +140,11 @@ impl Follower {
         let since = self.since;
         self.known.retain(|_, known| !known.ended || known.created_at >= since);
     }
+}
+
+/// Past its retention.
+fn is_gone(error: &anyhow::Error) -> bool {
+    error.downcast_ref::<Failure>().is_some_and(|failure| failure.status == StatusCode::NOT_FOUND)
 }
 
 #[cfg(test)]
@@ -148,15 +159,17 @@ mod tests {
         RawValue::from_string(text).unwrap()
     }
 
-    fn ids(moved: &[Moved]) -> Vec<&str> {
-        moved.iter().map(|moved| moved.delivery.id.as_str()).collect()
+    fn told(follower: &mut Follower) -> Vec<(String, u16)> {
+        let moved = take(&mut follower.moved).into_iter();
+        moved.map(|moved| (moved.delivery.id, moved.known_attempts)).collect()
     }
 
     #[test]
     fn each_move_is_told_once_in_order() {
         let mut follower = Follower::default();
         let first = vec![item("d2", "retrying", 1, 20_002), item("d1", "success", 1, 20_001)];
-        assert_eq!(ids(&follower.take(first).unwrap()), ["d1", "d2"]);
+        follower.take(first).unwrap();
+        assert_eq!(told(&mut follower), [("d1".to_owned(), 0), ("d2".to_owned(), 0)]);
         follower.look_further();
         assert_eq!(follower.owed(), 1);
         // d0 was committed after d2 though its id is smaller.
@@ -165,9 +178,8 @@ mod tests {
             item("d1", "success", 1, 20_001),
             item("d0", "success", 1, 20_000),
         ];
-        let moved = follower.take(second).unwrap();
-        assert_eq!(ids(&moved), ["d0", "d2"]);
-        assert_eq!(moved[1].known_attempts, 1);
+        follower.take(second).unwrap();
+        assert_eq!(told(&mut follower), [("d0".to_owned(), 0), ("d2".to_owned(), 1)]);
         assert_eq!(follower.owed(), 0);
     }
 
@@ -180,7 +192,7 @@ mod tests {
         follower.take(vec![item("d9", "success", 1, 60_000)]).unwrap();
         assert_eq!(follower.unseen(), ["d2"]);
         follower.look_further();
-        assert_eq!(follower.since, 50_000);
+        assert_eq!(follower.since, 57_000);
         assert_eq!(follower.known.keys().collect::<Vec<_>>(), ["d2", "d9"]);
     }
 }

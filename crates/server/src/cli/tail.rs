@@ -1,12 +1,13 @@
 //! `tidings tail`: deliveries as they end.
 
+use std::mem::replace;
 use std::time::Duration;
 
 use anyhow::Result;
 use clap::Args;
 use serde_json::Value;
 
-use super::client::{Remote, block_on};
+use super::client::{Failure, Remote, block_on};
 use super::follow::{Follower, Moved};
 use super::output::{Format, Paint, line, plain};
 
@@ -47,11 +48,22 @@ impl Tail {
         ticks.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
         // People and scripts see that nothing is missed from now on.
         eprintln!("following {}", api.url());
+        let mut is_away = false;
         loop {
             ticks.tick().await;
-            let moved = follower.look(&api).await?;
-            let wanted = moved.iter().filter(|moved| self.wants(moved));
-            wanted.into_iter().try_for_each(|moved| self.print(moved))?;
+            let moved = match follower.look(&api).await {
+                Ok(moved) => moved,
+                Err(error) if is_final(&error) => return Err(error),
+                Err(error) => {
+                    if !replace(&mut is_away, true) {
+                        eprintln!("tidings: {error:#}; trying again");
+                    }
+                    continue;
+                }
+            };
+            is_away = false;
+            let mut wanted = moved.iter().filter(|moved| self.wants(moved));
+            wanted.try_for_each(|moved| self.print(moved))?;
         }
     }
 
@@ -85,4 +97,9 @@ impl Tail {
         let told = format!("{id}  {status}  {attempts:12}  {webhook}  {event}  {error}");
         line(told.trim_end())
     }
+}
+
+/// Refused: asking again changes nothing. A server that restarts is waited for.
+fn is_final(error: &anyhow::Error) -> bool {
+    error.downcast_ref::<Failure>().is_some_and(|failure| failure.status.is_client_error())
 }

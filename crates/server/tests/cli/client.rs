@@ -1,6 +1,6 @@
 //! The commands that are clients, against a served instance and a `listen` receiver.
 
-use crate::process::{Ended, Process, client, run, serve, tidings, url_of};
+use crate::process::{Ended, Process, client, run, serve, serve_at, tidings, url_of};
 use serde_json::Value;
 use tempfile::{TempDir, tempdir};
 
@@ -145,6 +145,26 @@ fn what_fails_is_tailed_and_sent_again() {
     assert_eq!((id(&again), &again["status"]), (id(&ended), &"success".into()));
     let attempts = served.json(&["deliveries", "attempts", id(&ended)]);
     assert_eq!(attempts.as_array().unwrap().len(), 2, "{attempts}");
+}
+
+#[test]
+fn tail_waits_for_a_server_that_restarts_and_misses_nothing() {
+    let dir = tempdir().unwrap();
+    let mut first = Process::start(&mut serve(dir.path()));
+    let url = url_of(&mut first);
+    let address = url.strip_prefix("http://").unwrap();
+    let mut listening = Process::start(&mut tidings(&["listen", "--port", "0"]));
+    let receiver = listening.line().rsplit(' ').next().unwrap().to_owned();
+    run(&mut client(&url, &["webhooks", "create", &receiver, "--events", "*"]), b"").json();
+    let mut tail = Process::start(&mut client(&url, &["tail", "-q", "--interval", "50"]));
+    tail.error_with("following");
+    first.signal("TERM");
+    assert_eq!(first.end().code(), Some(0));
+    tail.error_with("trying again");
+    let mut second = Process::start(&mut serve_at(dir.path(), address));
+    assert_eq!(url_of(&mut second), url);
+    run(&mut client(&url, &["publish", "a.b"]), b"").expect_success();
+    assert!(tail.line().starts_with("dlv_"));
 }
 
 #[test]

@@ -174,7 +174,12 @@ impl Drop for Process {
 
 /// `tidings serve` on a free port, with its data in `dir`, open to loopback.
 pub fn serve(dir: &Path) -> Command {
-    let mut command = tidings(&["serve", "--listen", "127.0.0.1:0"]);
+    serve_at(dir, "127.0.0.1:0")
+}
+
+/// The same at a given address.
+pub fn serve_at(dir: &Path, address: &str) -> Command {
+    let mut command = tidings(&["serve", "--listen", address]);
     command.arg("--data-dir").arg(dir).args(["--egress-allow", "127.0.0.0/8"]);
     command
 }

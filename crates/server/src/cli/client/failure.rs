@@ -54,7 +54,9 @@ impl fmt::Display for Failure {
             write!(f, ", request {}", plain(&self.request_id))?;
         }
         f.write_str(")")?;
-        for field in &self.errors {
+        // With one wrong field the detail has said it all.
+        let several = self.errors.iter().filter(|field| !self.detail.contains(&field.detail));
+        for field in several {
             let pointer = if field.pointer.is_empty() { "(body)" } else { &field.pointer };
             write!(f, "\n  {}: {}", plain(pointer), plain(&field.detail))?;
         }

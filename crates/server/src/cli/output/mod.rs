@@ -77,12 +77,11 @@ impl Output {
         if self.quiet {
             return self.id(item);
         }
-        match (self.format, serde_json::from_str::<Value>(item.get())?) {
-            (Format::Table, Value::Object(fields)) => {
-                table::fields(&fields).iter().try_for_each(line)
-            }
-            (Format::Table, Value::Null) => Ok(()),
-            _ => line(pretty(item.get())),
+        match serde_json::from_str(item.get()) {
+            _ if self.format == Format::Json => line(pretty(item.get())),
+            Ok(fields) => table::fields(fields).iter().try_for_each(line),
+            Err(_) if item.get() == "null" => Ok(()),
+            Err(_) => line(pretty(item.get())),
         }
     }
 

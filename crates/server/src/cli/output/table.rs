@@ -2,7 +2,8 @@
 
 use std::borrow::Cow;
 
-use serde_json::{Map, Value};
+use serde::de::{Deserialize, Deserializer, MapAccess, Visitor};
+use serde_json::Value;
 use tidings_core::time::Timestamp;
 
 use super::plain;
@@ -21,13 +22,48 @@ pub(in crate::cli) fn rows(items: &[Value], columns: &[Column]) -> Vec<String> {
     align(&grid)
 }
 
-/// A line for each field.
-pub(super) fn fields(fields: &Map<String, Value>) -> Vec<String> {
-    let grid: Vec<Vec<String>> = fields
-        .iter()
-        .map(|(name, value)| vec![plain(name).into_owned(), text(name, value).into_owned()])
-        .collect();
+/// The fields of an object in the order in which they came.
+#[derive(Debug)]
+pub(super) struct Fields(Vec<(String, Value)>);
+
+impl<'de> Deserialize<'de> for Fields {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct Visit;
+        impl<'de> Visitor<'de> for Visit {
+            type Value = Fields;
+
+            fn expecting(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+                f.write_str("an object")
+            }
+
+            fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Fields, A::Error> {
+                let mut fields = Vec::new();
+                while let Some(field) = map.next_entry()? {
+                    fields.push(field);
+                }
+                Ok(Fields(fields))
+            }
+        }
+        deserializer.deserialize_map(Visit)
+    }
+}
+
+/// A line for each field; those of an object below by `object.field`.
+pub(super) fn fields(fields: Fields) -> Vec<String> {
+    let mut grid = Vec::new();
+    for (name, value) in &fields.0 {
+        put(name, value, &mut grid);
+    }
     align(&grid)
+}
+
+fn put(name: &str, value: &Value, grid: &mut Vec<Vec<String>>) {
+    match value {
+        Value::Object(below) if !below.is_empty() => {
+            below.iter().for_each(|(key, value)| put(&format!("{name}.{key}"), value, grid));
+        }
+        _ => grid.push(vec![plain(name).into_owned(), text(name, value).into_owned()]),
+    }
 }
 
 fn cell(item: &Value, column: &Column) -> String {
@@ -52,6 +88,7 @@ fn text<'v>(name: &str, value: &'v Value) -> Cow<'v, str> {
             None => number.to_string().into(),
         },
         Value::Array(items) if items.is_empty() => empty,
+        Value::Object(fields) if fields.is_empty() => empty,
         Value::Array(items) if items.iter().all(|item| !item.is_object() && !item.is_array()) => {
             let items: Vec<_> = items.iter().map(|item| text("", item)).collect();
             items.join(", ").into()
@@ -103,6 +140,20 @@ mod tests {
             "grün\\n  -       -                     -",
         ];
         assert_eq!(rows(&items, &columns), expected);
+    }
+
+    #[test]
+    fn one_thing_keeps_its_order() {
+        let json = r#"{"id":"wh_1","created_at":0,"retry":{"max":3},"filters":{},"active":true}"#;
+        let expected = [
+            "id          wh_1",
+            "created_at  1970-01-01 00:00:00Z",
+            "retry.max   3",
+            "filters     -",
+            "active      true",
+        ];
+        assert_eq!(fields(serde_json::from_str(json).unwrap()), expected);
+        assert!(serde_json::from_str::<Fields>("[1]").is_err());
     }
 
     #[test]
