@@ -9,9 +9,11 @@ use axum::extract::State;
 use axum::response::{IntoResponse, Response};
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use bytes::Bytes;
 use http::{HeaderMap, StatusCode};
 use serde::Serialize;
 use tidings_core::id::{KeyId, TenantId, kind};
+use tidings_core::publication::IdempotencyKey;
 use tidings_core::time::Timestamp;
 use tidings_store::catalogue::keys::{self, KeyRecord};
 use tidings_store::{Change, ChangeKey, WriteError};
@@ -25,6 +27,7 @@ use super::idempotency::key;
 use super::page::{ListQuery, cut};
 use super::path::PathId;
 use super::problem::{Problem, Result};
+use super::task::uncancelled;
 use super::tenants::read_name;
 use crate::clock;
 
@@ -138,9 +141,19 @@ pub async fn create_key(
     caller.require_admin()?;
     let now = app.clock.now();
     let idempotency = key(&headers, "POST /api/keys", &body)?;
+    let view = uncancelled(create(app, caller.tenant, body, idempotency)).await?;
+    Ok(envelope::answer(StatusCode::CREATED, view, now))
+}
+
+async fn create(
+    app: Arc<App>,
+    acting: TenantId,
+    body: Bytes,
+    idempotency: Option<IdempotencyKey>,
+) -> Result<KeyView> {
     let text = generate();
     let _changing = app.keyring.change().await;
-    let record = read(&app, &body, caller.tenant, &text)?;
+    let record = read(&app, &body, acting, &text)?;
     if record.tenant.is_some() && !app.keyring.has_admin_besides(None) {
         let detail =
             "the first key turns authentication on and must be an admin key: {\"admin\": true}";
@@ -148,7 +161,7 @@ pub async fn create_key(
     }
     let change = Change {
         key: idempotency.map(|key| ChangeKey {
-            tenant: caller.tenant,
+            tenant: acting,
             key,
             ids: vec![record.id.as_i64()],
         }),
@@ -156,14 +169,13 @@ pub async fn create_key(
         ..Change::default()
     };
     let committed = app.store.change(change).await?;
-    let view = match committed.replayed {
-        Some(ids) => earlier(&app, &ids).await?,
+    match committed.replayed {
+        Some(ids) => earlier(&app, &ids).await,
         None => {
             app.keyring.put(hash(&text), entry(&record));
-            KeyView { key: Some(text), ..record.into() }
+            Ok(KeyView { key: Some(text), ..record.into() })
         }
-    };
-    Ok(envelope::answer(StatusCode::CREATED, view, now))
+    }
 }
 
 /// `td_` and 32 random bytes in 43 characters.
@@ -248,6 +260,11 @@ pub async fn revoke_key(
     PathId(id): PathId<kind::Key>,
 ) -> Result<Response> {
     caller.require_admin()?;
+    uncancelled(revoke(app, id)).await?;
+    Ok(StatusCode::NO_CONTENT.into_response())
+}
+
+async fn revoke(app: Arc<App>, id: KeyId) -> Result<()> {
     let _changing = app.keyring.change().await;
     if !app.keyring.has_admin_besides(Some(id)) {
         let detail = "this is the last admin key; create another before you revoke it";
@@ -260,5 +277,5 @@ pub async fn revoke_key(
         Err(error) => return Err(error.into()),
     }
     app.keyring.remove_if(|entry| entry.id == Some(id));
-    Ok(StatusCode::NO_CONTENT.into_response())
+    Ok(())
 }

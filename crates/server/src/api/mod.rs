@@ -21,6 +21,7 @@ pub mod path;
 pub mod problem;
 pub mod router;
 pub mod stats;
+mod task;
 pub mod tenants;
 pub mod webhooks;
 

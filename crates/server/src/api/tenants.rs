@@ -23,6 +23,7 @@ use super::idempotency::key;
 use super::page::{ListQuery, cut};
 use super::path::PathId;
 use super::problem::{Problem, Result};
+use super::task::uncancelled;
 
 /// Ten years; whoever wants more wants an archive.
 const RETENTION_DAYS_MAX: i64 = 3_650;
@@ -114,13 +115,7 @@ pub async fn create_tenant(
         statements: tenants::insert(&tenant),
         ..Change::default()
     };
-    let _changing = app.keyring.change().await;
-    let committed = app.store.change(change).await.map_err(name_taken)?;
-    let tenant = match committed.replayed {
-        Some(ids) => earlier(&app, &ids).await?,
-        None => tenant,
-    };
-    app.keyring.put_tenant(tenant.id);
+    let tenant = uncancelled(create(app, tenant, change)).await?;
     Ok(envelope::answer(StatusCode::CREATED, TenantView::from(tenant), now))
 }
 
@@ -151,6 +146,17 @@ fn name_taken(error: WriteError) -> Problem {
     }
 }
 
+async fn create(app: Arc<App>, tenant: TenantRecord, change: Change) -> Result<TenantRecord> {
+    let _changing = app.keyring.change().await;
+    let committed = app.store.change(change).await.map_err(name_taken)?;
+    let tenant = match committed.replayed {
+        Some(ids) => earlier(&app, &ids).await?,
+        None => tenant,
+    };
+    app.keyring.put_tenant(tenant.id);
+    Ok(tenant)
+}
+
 /// What the first request with this key made.
 async fn earlier(app: &App, ids: &[i64]) -> Result<TenantRecord> {
     let tenants = app.store.tenants().await?;
@@ -179,6 +185,11 @@ pub async fn delete_tenant(
         let detail = "the tenant `default` cannot be deleted";
         return Err(Problem::conflict("default_tenant", detail));
     }
+    uncancelled(delete(app, id)).await?;
+    Ok(StatusCode::NO_CONTENT.into_response())
+}
+
+async fn delete(app: Arc<App>, id: TenantId) -> Result<()> {
     let _changing = app.keyring.change().await;
     if !app.keyring.has_tenant(id) && !is_stored(&app, id).await? {
         return Err(Problem::not_found("the tenant was"));
@@ -195,7 +206,7 @@ pub async fn delete_tenant(
         delete_webhooks(&app, id, &ids).await?;
     }
     app.store.change(tenants::delete(id).into()).await?;
-    Ok(StatusCode::NO_CONTENT.into_response())
+    Ok(())
 }
 
 async fn is_stored(app: &App, id: TenantId) -> Result<bool> {

@@ -24,7 +24,7 @@ use crate::api::problem::Result;
         ("until" = Option<String>, Query, description = "Created before"),
         ("limit" = Option<u32>, Query, description = "1 to 250, default 50"),
         ("cursor" = Option<String>, Query, description = "`next_cursor` of an earlier answer"),
-        ("page" = Option<u32>, Query, description = "Instead of a cursor: the page, from 1, within the newest 10,000"),
+        ("page" = Option<u32>, Query, description = "From 1, instead of a cursor"),
     ),
     responses((status = 200, body = envelope::ListEnvelope<DeliveryView>))
 )]

@@ -17,6 +17,7 @@ use tokio::sync::{Mutex, OwnedMutexGuard};
 use super::secret;
 use crate::api::App;
 use crate::api::problem::{Problem, Result};
+use crate::api::task::uncancelled;
 use crate::registry::Outgoing;
 
 /// So often a change is decided again when someone else was faster. Within one process only the
@@ -115,20 +116,6 @@ pub(super) async fn delete(app: Arc<App>, tenant: TenantId, id: WebhookId) -> Re
 /// 404 for a webhook.
 pub(super) fn no_such_webhook() -> Problem {
     Problem::not_found("the webhook was")
-}
-
-/// Runs to its end even when whoever waits goes away.
-async fn uncancelled<T: Send + 'static>(
-    work: impl Future<Output = Result<T>> + Send + 'static,
-) -> Result<T> {
-    match tokio::spawn(work).await {
-        Ok(result) => result,
-        Err(died) => {
-            tracing::error!(%died, "a change of a webhook died");
-            let status = http::StatusCode::INTERNAL_SERVER_ERROR;
-            Err(Problem::new(status, "internal_error", "the change failed; look at what holds"))
-        }
-    }
 }
 
 fn number(app: &App, current: &Webhook, next: &mut Webhook) {
