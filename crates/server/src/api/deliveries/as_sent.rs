@@ -93,17 +93,17 @@ impl<'a> Rebuild<'a> {
         let (Some(event), Some(shape), Some(webhook)) = (&self.event, &self.shape, webhook) else {
             return Ok(view);
         };
-        let event_id = event.public_id();
-        if let Some(body) = self.body(event, &event_id, shape, attempt.number) {
-            view.headers = self.headers(event, &event_id, shape, &webhook, attempt, &body);
+        if let Some(body) = self.body(event, shape, attempt.number) {
+            view.headers = self.headers(event, shape, &webhook, attempt, &body);
             view.body = Some(String::from_utf8_lossy(&body).into_owned());
         }
         Ok(view)
     }
 
-    fn body(&self, event: &Event, event_id: &str, shape: &Shape, attempt: u16) -> Option<Vec<u8>> {
+    fn body(&self, event: &Event, shape: &Shape, attempt: u16) -> Option<Vec<u8>> {
+        let event_id = event.public_id();
         let view = EventView {
-            id: event_id,
+            id: &event_id,
             event_type: &event.event_type,
             timestamp_ms: event.timestamp.as_millis(),
             data: &event.data,
@@ -116,12 +116,12 @@ impl<'a> Rebuild<'a> {
     fn headers(
         &self,
         event: &Event,
-        event_id: &str,
         shape: &Shape,
         webhook: &Webhook,
         attempt: &Attempt,
         body: &[u8],
     ) -> HeaderLines {
+        let event_id = event.public_id();
         // Only puts the signature in its place: the one that was sent takes it.
         let stand_in = [Signer::from_key(&[])];
         let signed = !attempt.signature.is_empty();
@@ -130,7 +130,7 @@ impl<'a> Rebuild<'a> {
             shape: shape.shape,
             delivery: DeliveryView {
                 event_type: &event.event_type,
-                event_id,
+                event_id: &event_id,
                 webhook_id: &self.webhook_text,
                 delivery_id: &self.delivery_text,
                 created_ms: self.created_ms,
