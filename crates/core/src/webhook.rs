@@ -27,8 +27,9 @@ pub struct Webhook {
     pub events: Vec<Pattern>,
     #[serde(default)]
     pub filters: Filters,
-    /// Custom headers, in the order given. Values are secret: shown masked.
-    #[serde(default)]
+    /// Custom headers, in the order given. Values are secret: shown masked, and no part of the
+    /// document, which holds the names alone; they are sealed with the signing secrets.
+    #[serde(default, with = "names_only")]
     pub headers: Vec<(String, String)>,
     pub profile: String,
     /// The body shape, when it is not the profile's own.
@@ -53,6 +54,25 @@ pub struct Webhook {
     pub updated_at: Timestamp,
     #[serde(skip)]
     pub secrets: Vec<SigningSecret>,
+}
+
+/// Custom headers without their values.
+mod names_only {
+    use serde::{Deserialize, Deserializer, Serializer};
+
+    pub(super) fn serialize<S: Serializer>(
+        headers: &[(String, String)],
+        serializer: S,
+    ) -> Result<S::Ok, S::Error> {
+        serializer.collect_seq(headers.iter().map(|(name, _)| name))
+    }
+
+    pub(super) fn deserialize<'de, D: Deserializer<'de>>(
+        deserializer: D,
+    ) -> Result<Vec<(String, String)>, D::Error> {
+        let names = Vec::<String>::deserialize(deserializer)?;
+        Ok(names.into_iter().map(|name| (name, String::new())).collect())
+    }
 }
 
 fn no_webhook() -> WebhookId {

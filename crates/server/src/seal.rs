@@ -1,10 +1,15 @@
 //! Secrets at rest: XChaCha20-Poly1305 under the key of this installation.
 //!
+//! Secret are a webhook's signing secrets and the values of its custom headers.
+//!
 //! A sealed blob is `version (1 byte) | nonce (24) | ciphertext and tag`. What the secret belongs to
 //! is associated data, so that a blob moved to another row does not open.
 
 use chacha20poly1305::aead::{Aead, KeyInit, Payload};
 use chacha20poly1305::{Key, XChaCha20Poly1305, XNonce};
+
+use serde::{Deserialize, Serialize};
+use tidings_core::webhook::{SigningSecret, Webhook};
 
 use crate::clock;
 
@@ -54,6 +59,38 @@ impl Sealer {
         }
         let payload = Payload { msg: sealed, aad: &owner.to_be_bytes() };
         self.0.decrypt(&XNonce::from(*nonce), payload).map_err(|_| CannotOpen)
+    }
+}
+
+/// What of a webhook is sealed.
+#[derive(Serialize, Deserialize)]
+struct Secrets {
+    signing: Vec<SigningSecret>,
+    /// In the order of the headers, whose names are in the webhook's document.
+    header_values: Vec<String>,
+}
+
+impl Sealer {
+    /// What of this webhook must not lie open.
+    #[must_use]
+    pub fn seal_webhook(&self, webhook: &Webhook) -> Vec<u8> {
+        let secrets = Secrets {
+            signing: webhook.secrets.clone(),
+            header_values: webhook.headers.iter().map(|(_, value)| value.clone()).collect(),
+        };
+        let json = serde_json::to_vec(&secrets).expect("secrets have string keys only");
+        self.seal(webhook.id.as_i64(), &json)
+    }
+
+    /// Puts back into a stored webhook what [`Self::seal_webhook`] sealed.
+    pub fn open_webhook(&self, webhook: &mut Webhook, sealed: &[u8]) -> Result<(), CannotOpen> {
+        let json = self.open(webhook.id.as_i64(), sealed)?;
+        let secrets: Secrets = serde_json::from_slice(&json).map_err(|_| CannotOpen)?;
+        webhook.secrets = secrets.signing;
+        for ((_, value), sealed) in webhook.headers.iter_mut().zip(secrets.header_values) {
+            *value = sealed;
+        }
+        Ok(())
     }
 }
 

@@ -7,7 +7,7 @@ use std::sync::Arc;
 use anyhow::{Context as _, Result, bail};
 use tidings_core::dispatch::Signal;
 use tidings_core::id::IdSource;
-use tidings_core::webhook::{SigningSecret, Webhook};
+use tidings_core::webhook::Webhook;
 use tidings_store::catalogue::webhooks::WebhookRecord;
 use tidings_store::{Control, Store};
 use tokio::net::TcpListener;
@@ -167,10 +167,8 @@ async fn load_webhooks(store: &Store, sealer: &Sealer) -> Result<Vec<Webhook>> {
 
 fn open_secrets(record: WebhookRecord, sealer: &Sealer) -> Result<Webhook> {
     let mut webhook = record.webhook;
-    let opened = sealer
-        .open(webhook.id.as_i64(), &record.sealed)
-        .with_context(|| format!("the secrets of {}", webhook.id))?;
-    webhook.secrets = serde_json::from_slice::<Vec<SigningSecret>>(&opened)?;
+    let opened = sealer.open_webhook(&mut webhook, &record.sealed);
+    opened.with_context(|| format!("the secrets of {}", webhook.id))?;
     Ok(webhook)
 }
 

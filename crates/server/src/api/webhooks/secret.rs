@@ -6,7 +6,6 @@ use tidings_core::webhook::{SigningSecret, Webhook};
 use tidings_wire::profile::{Profile, Scheme, SecretRule};
 use tidings_wire::secret::Secret;
 
-use crate::api::App;
 use crate::clock;
 
 /// Whether a text can be a secret; if not, why.
@@ -25,12 +24,6 @@ pub(super) fn generate(profile: &Profile) -> String {
         _ => Secret::generate_hex(random),
     };
     secret.expose()
-}
-
-/// The secrets as the store keeps them.
-pub(super) fn seal(app: &App, webhook: &Webhook) -> Vec<u8> {
-    let json = serde_json::to_vec(&webhook.secrets).expect("secrets have string keys only");
-    app.sealer.seal(webhook.id.as_i64(), &json)
 }
 
 /// Drops secrets that sign no more.

@@ -9,12 +9,11 @@ use std::sync::Arc;
 use tidings_core::dispatch::Signal;
 use tidings_core::health::Health;
 use tidings_core::id::{TenantId, WebhookId};
-use tidings_core::webhook::{SigningSecret, Webhook};
+use tidings_core::webhook::Webhook;
 use tidings_store::catalogue::webhooks;
 use tidings_store::{Change, Control, WriteError};
 use tokio::sync::{Mutex, OwnedMutexGuard};
 
-use super::secret;
 use crate::api::App;
 use crate::api::problem::{Problem, Result};
 use crate::api::task::uncancelled;
@@ -50,7 +49,7 @@ pub(super) async fn create(
     key: Option<tidings_store::ChangeKey>,
 ) -> Result<std::result::Result<Arc<Outgoing>, Vec<i64>>> {
     uncancelled(async move {
-        let statements = webhooks::insert(&webhook, secret::seal(&app, &webhook));
+        let statements = webhooks::insert(&webhook, app.sealer.seal_webhook(&webhook));
         let committed = app.store.change(Change { key, statements, ..Change::default() }).await?;
         if let Some(ids) = committed.replayed {
             return Ok(Err(ids));
@@ -141,7 +140,8 @@ async fn commit(
     current: &Webhook,
     next: &Webhook,
 ) -> std::result::Result<(), WriteError> {
-    let sealed = (next.secrets != current.secrets).then(|| secret::seal(app, next));
+    let same = next.secrets == current.secrets && next.headers == current.headers;
+    let sealed = (!same).then(|| app.sealer.seal_webhook(next));
     let mut statements = webhooks::update(next, sealed);
     if starts_afresh(current, next) {
         statements.extend(webhooks::reset_health(next.id));
@@ -191,12 +191,10 @@ async fn end(app: &App, id: WebhookId) {
 /// A webhook as the store has it, when memory is behind.
 async fn read_again(app: &App, tenant: TenantId, id: WebhookId) -> Result<Webhook> {
     let record = app.store.webhook(id).await?.filter(|record| record.webhook.tenant == tenant);
-    let record = record.ok_or_else(no_such_webhook)?;
-    let opened = app.sealer.open(id.as_i64(), &record.sealed).ok();
-    let secrets = opened.and_then(|json| serde_json::from_slice::<Vec<SigningSecret>>(&json).ok());
-    let Some(secrets) = secrets else {
+    let mut record = record.ok_or_else(no_such_webhook)?;
+    if app.sealer.open_webhook(&mut record.webhook, &record.sealed).is_err() {
         tracing::error!(webhook = %id, "its secrets cannot be opened");
         return Err(tidings_store::ReadError::Inconsistent("webhooks.secrets").into());
-    };
-    Ok(Webhook { secrets, ..record.webhook })
+    }
+    Ok(record.webhook)
 }
