@@ -151,10 +151,10 @@ impl Listen {
         line(format!("{}  {}  {signature}  answered {answered}", paint.dim(time), plain(&what)))?;
         let is_json = || serde_json::from_str::<serde::de::IgnoredAny>(&body).is_ok();
         match () {
-            () if self.raw => line(&body),
+            () if self.raw => line(&request.body),
             () if body.is_empty() => Ok(()),
             () if is_json() => line(pretty(&body)),
-            () => line(plain(&body)),
+            () => line(plain(&body).as_bytes()),
         }
     }
 }

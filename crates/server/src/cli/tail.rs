@@ -78,7 +78,7 @@ impl Tail {
     fn print(&self, moved: &Moved) -> Result<()> {
         let output = self.remote.output();
         if output.quiet {
-            return line(plain(&moved.delivery.id));
+            return line(plain(&moved.delivery.id).as_bytes());
         }
         if output.format == Format::Json {
             return line(moved.raw.get());

@@ -39,12 +39,10 @@ pub(super) struct Output {
 pub(super) struct ReaderGone;
 
 /// Writes a line to standard output, now.
-pub(super) fn line(text: impl AsRef<str>) -> Result<()> {
+pub(super) fn line(text: impl AsRef<[u8]>) -> Result<()> {
     let mut out = io::stdout().lock();
-    let written = out
-        .write_all(text.as_ref().as_bytes())
-        .and_then(|()| out.write_all(b"\n"))
-        .and_then(|()| out.flush());
+    let written =
+        out.write_all(text.as_ref()).and_then(|()| out.write_all(b"\n")).and_then(|()| out.flush());
     match written {
         Err(error) if error.kind() == io::ErrorKind::BrokenPipe => Err(ReaderGone.into()),
         other => Ok(other?),
@@ -92,6 +90,6 @@ impl Output {
 
     fn id(self, item: &RawValue) -> Result<()> {
         let value: Value = serde_json::from_str(item.get())?;
-        value["id"].as_str().map_or(Ok(()), |id| line(plain(id)))
+        value["id"].as_str().map_or(Ok(()), |id| line(plain(id).as_bytes()))
     }
 }
