@@ -61,24 +61,54 @@ impl Client {
 
     /// Any call, with exactly these bytes as its body.
     pub async fn send(&self, method: Method, path: &str, body: impl Into<Bytes>) -> Reply {
+        let mut line = self.connect().await.expect("the server listens");
+        line.send(method, path, body).await.expect("the server answers")
+    }
+
+    /// A connection that is kept for many calls, and that may break.
+    pub async fn connect(&self) -> std::io::Result<Line> {
+        let stream = TcpStream::connect(self.address).await?;
+        stream.set_nodelay(true)?;
+        let (sender, connection) =
+            http1::handshake(TokioIo::new(stream)).await.map_err(std::io::Error::other)?;
+        tokio::spawn(connection);
+        Ok(Line { client: self.clone(), sender })
+    }
+}
+
+/// One connection to the server, for who calls often or expects it to break.
+#[derive(Debug)]
+pub struct Line {
+    client: Client,
+    sender: http1::SendRequest<Full<Bytes>>,
+}
+
+impl Line {
+    pub async fn post(&mut self, path: &str, body: &Value) -> hyper::Result<Reply> {
+        self.send(Method::POST, path, body.to_string()).await
+    }
+
+    /// Fails when the connection breaks before the whole answer is here.
+    pub async fn send(
+        &mut self,
+        method: Method,
+        path: &str,
+        body: impl Into<Bytes>,
+    ) -> hyper::Result<Reply> {
         let body = body.into();
-        let mut request =
-            Request::builder().method(method).uri(path).header("host", self.address.to_string());
+        let host = self.client.address.to_string();
+        let mut request = Request::builder().method(method).uri(path).header("host", host);
         if !body.is_empty() {
             request = request.header("content-type", "application/json");
         }
-        for (name, value) in &self.headers {
+        for (name, value) in &self.client.headers {
             request = request.header(*name, value);
         }
         let request = request.body(Full::new(body)).expect("a well-formed request");
-        let stream = TcpStream::connect(self.address).await.expect("the server listens");
-        let (mut sender, connection) =
-            http1::handshake(TokioIo::new(stream)).await.expect("a fresh connection");
-        tokio::spawn(connection);
-        let response = sender.send_request(request).await.expect("the server answers");
-        let (head, body) = response.into_parts();
-        let body = body.collect().await.expect("a whole answer").to_bytes();
-        Reply { status: head.status.as_u16(), headers: head.headers, body }
+        self.sender.ready().await?;
+        let (head, body) = self.sender.send_request(request).await?.into_parts();
+        let body = body.collect().await?.to_bytes();
+        Ok(Reply { status: head.status.as_u16(), headers: head.headers, body })
     }
 }
 

@@ -24,10 +24,13 @@
 //! - [`Tidings::advance`] moves its clock on, so that tomorrow's retry comes now.
 //! - [`Receiver`] records what arrives and answers what it is told ([`Receiver::answers`]);
 //!   [`Receiver::next`] waits for the next request, [`Receiver::hold`] lets answers wait.
+//! - [`Binary`] is the same server as the process that users run, for tests that kill it, stop it or
+//!   need its log.
 //! - Nothing sleeps for a fixed time. Whatever waits gives up after [`PATIENCE`] and says for what.
 
 #![allow(dead_code, unused_imports, reason = "each test file uses its own part of the harness")]
 
+mod binary;
 mod client;
 mod receiver;
 
@@ -44,7 +47,8 @@ use tidings_server::clock::Clock;
 use tidings_server::config::{SETTINGS, Settings};
 use tidings_server::serve::Server;
 
-pub use client::{Client, Reply};
+pub use binary::Binary;
+pub use client::{Client, Line, Reply};
 pub use receiver::{Received, Receiver, Response};
 
 /// Whoever waits for longer than this waits in vain.

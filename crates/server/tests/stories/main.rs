@@ -1,0 +1,65 @@
+//! Stories: what is promised, told with the real server, real receivers and real trouble.
+//!
+//! Each file is one promise under one kind of trouble. Whatever a publisher was answered is written
+//! down outside of the server ([`ledger`]) and compared with what receivers saw.
+
+#[path = "../harness/mod.rs"]
+mod harness;
+
+mod bytes;
+mod crash;
+mod disk_full;
+mod isolation;
+mod ledger;
+mod official_verifiers;
+mod outcomes;
+mod stop;
+
+use std::path::Path;
+
+use harness::Client;
+use serde_json::{Value, json};
+
+/// Registers a webhook to `url` that hears everything, with further fields, and returns what is answered.
+async fn register(client: &Client, url: &str, more: Value) -> Value {
+    let mut body = json!({"url": url, "events": ["*"]});
+    let object = body.as_object_mut().expect("an object");
+    object.extend(more.as_object().expect("an object").clone());
+    client.post("/api/webhooks", body).await.expect(201)
+}
+
+fn path(webhook: &Value) -> String {
+    format!("/api/webhooks/{}", webhook["id"].as_str().expect("an id"))
+}
+
+/// Publishes an event under an id of ours.
+async fn publish(client: &Client, id: &str) {
+    let event = json!({"id": id, "type": "story.told", "data": {}});
+    client.post("/api/events", event).await.expect(202);
+}
+
+/// A retry policy that waits `ms` after each failure.
+fn retry_every(ms: u32) -> Value {
+    json!({"strategy": "fixed", "initial_delay_ms": ms, "max_attempts": 20, "jitter": false})
+}
+
+/// The deliveries as `/api/stats` counts them since the beginning, once none is owed; checked to add up.
+async fn settled_totals(client: &Client) -> Value {
+    let totals = harness::eventually("nothing is owed any more", || async {
+        let totals = client.get("/api/stats").await.expect(200)["totals"].take();
+        Some(totals).filter(|t| t["pending"] == 0 && t["retrying"] == 0)
+    })
+    .await;
+    let ended = ["success", "failed", "cancelled", "expired"];
+    let sum: i64 = ended.iter().map(|name| totals[name].as_i64().expect("a number")).sum();
+    assert_eq!(totals["accepted"], sum, "{totals:#}");
+    totals
+}
+
+/// SQLite's own judgement of the file in this data directory.
+fn assert_intact(dir: &Path) {
+    let file = rusqlite::Connection::open(dir.join("tidings.db")).expect("it can be opened");
+    let judged: String =
+        file.query_row("PRAGMA integrity_check", [], |row| row.get(0)).expect("it can be checked");
+    assert_eq!(judged, "ok");
+}
