@@ -73,7 +73,7 @@ impl Filters {
             && globs(self.machine_ids.as_deref(), root, "machine_id")
             && globs(self.worker_ids.as_deref(), root, "worker_id")
             && self.custom_filters.iter().flatten().all(|(path, condition)| {
-                condition.holds(lookup(root, path).and_then(|raw| value(raw)).as_ref())
+                condition.holds(lookup(root, path).and_then(value).as_ref())
             })
     }
 }

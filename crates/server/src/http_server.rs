@@ -1,18 +1,20 @@
 //! The HTTP server: HTTP/1.1 with bounded heads, slow clients cut off, and an orderly end.
 
+use std::convert::Infallible;
 use std::sync::Arc;
 use std::time::Duration;
 
 use axum::Router;
 use hyper::server::conn::http1;
+use hyper::service::service_fn;
 use hyper_util::rt::{TokioIo, TokioTimer};
 use hyper_util::server::graceful::GracefulShutdown;
-use hyper_util::service::TowerToHyperService;
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::watch;
 use tokio::task::JoinHandle;
 
 use crate::api::App;
+use crate::api::outer::outer;
 use crate::api::router::router;
 
 /// A client has so long to send the head of a request.
@@ -41,11 +43,12 @@ impl HttpServer {
 #[must_use]
 pub fn start(listener: TcpListener, app: Arc<App>) -> HttpServer {
     let (stop, stopped) = watch::channel(Duration::MAX);
-    let task = tokio::spawn(accept(listener, router(app), stopped));
+    let task = tokio::spawn(accept(listener, app, stopped));
     HttpServer { stop, task }
 }
 
-async fn accept(listener: TcpListener, router: Router, mut stopped: watch::Receiver<Duration>) {
+async fn accept(listener: TcpListener, app: Arc<App>, mut stopped: watch::Receiver<Duration>) {
+    let router = router(Arc::clone(&app));
     let graceful = GracefulShutdown::new();
     loop {
         let accepted = tokio::select! {
@@ -53,7 +56,7 @@ async fn accept(listener: TcpListener, router: Router, mut stopped: watch::Recei
             _ = stopped.changed() => break,
         };
         match accepted {
-            Ok((stream, _)) => serve(stream, &router, &graceful),
+            Ok((stream, _)) => serve(stream, &app, &router, &graceful),
             Err(error) => {
                 tracing::warn!(%error, "a connection could not be accepted");
                 tokio::time::sleep(ACCEPT_PAUSE).await;
@@ -65,9 +68,13 @@ async fn accept(listener: TcpListener, router: Router, mut stopped: watch::Recei
     let _ = tokio::time::timeout(deadline, graceful.shutdown()).await;
 }
 
-fn serve(stream: TcpStream, router: &Router, graceful: &GracefulShutdown) {
+fn serve(stream: TcpStream, app: &Arc<App>, router: &Router, graceful: &GracefulShutdown) {
     let _ = stream.set_nodelay(true);
-    let service = TowerToHyperService::new(router.clone());
+    let (app, router) = (Arc::clone(app), router.clone());
+    let service = service_fn(move |request| {
+        let answer = outer(Arc::clone(&app), router.clone(), request);
+        async { Ok::<_, Infallible>(answer.await) }
+    });
     let connection = http1::Builder::new()
         .timer(TokioTimer::new())
         .header_read_timeout(HEAD_TIMEOUT)

@@ -2,11 +2,15 @@
 //! in the API, and labels without bound would be the end of the monitoring system.
 
 use std::fmt;
+use std::sync::Arc;
+use std::time::Duration;
 
 use metrics::{Counter, Gauge, Histogram, Key, Label, Level, Metadata, Recorder as _, Unit};
 use metrics_exporter_prometheus::{PrometheusBuilder, PrometheusHandle, PrometheusRecorder};
 use tidings_core::delivery::Status;
 use tidings_core::settlement::{Settlement, Verdict};
+
+use tokio::sync::watch;
 
 use crate::engine::EngineState;
 
@@ -29,6 +33,7 @@ pub struct Metrics {
 }
 
 const METADATA: Metadata<'static> = Metadata::new("tidings", Level::INFO, None);
+const UPKEEP_EVERY: Duration = Duration::from_secs(5);
 const ATTEMPT_BUCKETS: [f64; 10] = [0.002, 0.005, 0.01, 0.025, 0.1, 0.25, 1.0, 2.5, 10.0, 30.0];
 
 impl Metrics {
@@ -100,6 +105,18 @@ impl Metrics {
     pub fn answered(&self, status: u16) {
         let class = self.http_requests.iter().find(|(class, _)| *class == status / 100);
         class.into_iter().for_each(|(_, counter)| counter.increment(1));
+    }
+
+    /// Folds the recorded durations into their buckets every few seconds, until the server stops: until
+    /// then each takes memory, and nobody may ever ask for the figures.
+    pub async fn keep_up(self: Arc<Self>, mut stopping: watch::Receiver<bool>) {
+        let mut ticks = tokio::time::interval(UPKEEP_EVERY);
+        while !*stopping.borrow() {
+            tokio::select! {
+                _ = ticks.tick() => self.handle.run_upkeep(),
+                changed = stopping.changed() => if changed.is_err() { return },
+            }
+        }
     }
 
     /// All figures as text, with the engine's state as it is now.

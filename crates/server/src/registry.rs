@@ -3,6 +3,7 @@
 //! A change is committed first, then put here, then answered; so whoever has the answer is served by
 //! the new state. Readers take a read lock for a look-up and share immutable values.
 
+use std::borrow::Cow;
 use std::collections::{BTreeMap, HashMap};
 use std::sync::{Arc, PoisonError, RwLock};
 
@@ -40,8 +41,10 @@ pub struct Outgoing {
     pub shape: BodyShape,
     /// `None` when the URL is no longer one that the policy lets be written.
     pub target: Option<Arc<Target>>,
-    /// Newest first, each with the end of its validity.
-    signers: Vec<(Signer, Option<Timestamp>)>,
+    /// Newest first.
+    signers: Vec<Signer>,
+    /// The end of each one's validity.
+    valid_until: Vec<Option<Timestamp>>,
     pub rules: Arc<Rules>,
     pub timeout_ms: u64,
 }
@@ -58,9 +61,11 @@ impl Outgoing {
         let signers = webhook.secrets.iter().filter_map(|slot| {
             Secret::parse(&slot.text).ok().map(|secret| (Signer::new(&secret), slot.valid_until))
         });
+        let (signers, valid_until) = signers.unzip();
         Self {
             public_id: webhook.id.to_string().into(),
-            signers: signers.collect(),
+            signers,
+            valid_until,
             rules: Arc::new(rules),
             timeout_ms: webhook.timeout_ms.map_or(profile.timeout_ms, u64::from),
             shape,
@@ -73,15 +78,19 @@ impl Outgoing {
     /// The keys that sign at `now`. Where a scheme has room for several signatures all valid ones
     /// sign; where it has one, the old key signs until the overlap of its rotation ends.
     #[must_use]
-    pub fn signers(&self, now: Timestamp) -> Vec<Signer> {
+    pub fn signers(&self, now: Timestamp) -> Cow<'_, [Signer]> {
+        if self.signers.len() <= 1 {
+            return Cow::Borrowed(&self.signers);
+        }
         let valid = |until: &Option<Timestamp>| until.is_none_or(|until| until > now);
-        let mut signers: Vec<&(Signer, Option<Timestamp>)> =
-            self.signers.iter().filter(|(_, until)| valid(until)).collect();
+        let all = self.signers.iter().zip(&self.valid_until);
+        let mut signers: Vec<&Signer> =
+            all.filter(|(_, until)| valid(until)).map(|(signer, _)| signer).collect();
         if !self.profile.has_room_for_several_signatures() {
             signers.reverse();
             signers.truncate(1);
         }
-        signers.into_iter().map(|(signer, _)| signer.clone()).collect()
+        Cow::Owned(signers.into_iter().cloned().collect())
     }
 
     /// What the dispatcher needs to know.

@@ -62,6 +62,7 @@ impl Server {
         restore_queue(&parts).await?;
         let engine = Engine::start(Arc::clone(&parts), inputs);
         let (stop, stopping) = watch::channel(false);
+        tokio::spawn(Arc::clone(&parts.metrics).keep_up(stopping.clone()));
         let listener = TcpListener::bind(settings.listen)
             .await
             .with_context(|| format!("cannot listen on {}", settings.listen))?;

@@ -2,7 +2,9 @@
 //!
 //! draft-ietf-httpapi-idempotency-key-header-07: the value is a quoted string; a bare one is accepted.
 
-use http::HeaderMap;
+use axum::extract::FromRequestParts;
+use http::HeaderValue;
+use http::request::Parts;
 use sha2::{Digest, Sha256};
 use tidings_core::limits::IDEMPOTENCY_KEY_BYTES_MAX;
 use tidings_core::publication::{Fingerprint, IdempotencyKey};
@@ -21,9 +23,29 @@ pub fn fingerprint(parts: &[&[u8]]) -> Fingerprint {
     *digest.first_chunk().expect("32 bytes hold 16")
 }
 
-/// The key of a request to `route`, if it has one.
-pub fn key(headers: &HeaderMap, route: &str, body: &[u8]) -> Result<Option<IdempotencyKey>> {
-    let Some(value) = headers.get("idempotency-key") else { return Ok(None) };
+/// The `Idempotency-Key` of a request, if it has one.
+#[derive(Debug, Clone)]
+pub struct IdempotencyHeader(Option<HeaderValue>);
+
+impl<S: Send + Sync> FromRequestParts<S> for IdempotencyHeader {
+    type Rejection = std::convert::Infallible;
+
+    async fn from_request_parts(
+        parts: &mut Parts,
+        _: &S,
+    ) -> std::result::Result<Self, Self::Rejection> {
+        Ok(Self(parts.headers.get("idempotency-key").cloned()))
+    }
+}
+
+impl IdempotencyHeader {
+    /// The key of a request to `route` with this body.
+    pub fn key(&self, route: &str, body: &[u8]) -> Result<Option<IdempotencyKey>> {
+        self.0.as_ref().map(|value| key(value, route, body)).transpose()
+    }
+}
+
+fn key(value: &HeaderValue, route: &str, body: &[u8]) -> Result<IdempotencyKey> {
     let text = value.to_str().unwrap_or_default().trim();
     let text = text.strip_prefix('"').and_then(|t| t.strip_suffix('"')).unwrap_or(text);
     if text.is_empty() || text.len() > IDEMPOTENCY_KEY_BYTES_MAX {
@@ -31,5 +53,5 @@ pub fn key(headers: &HeaderMap, route: &str, body: &[u8]) -> Result<Option<Idemp
         return Err(Problem::bad_request("invalid_idempotency_key", detail));
     }
     let key = format!("{route} {text}").into();
-    Ok(Some(IdempotencyKey { key, fingerprint: fingerprint(&[body]) }))
+    Ok(IdempotencyKey { key, fingerprint: fingerprint(&[body]) })
 }

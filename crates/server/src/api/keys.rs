@@ -10,7 +10,7 @@ use axum::response::{IntoResponse, Response};
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use bytes::Bytes;
-use http::{HeaderMap, StatusCode};
+use http::StatusCode;
 use serde::Serialize;
 use tidings_core::id::{KeyId, TenantId, kind};
 use tidings_core::publication::IdempotencyKey;
@@ -23,7 +23,7 @@ use super::auth::{Caller, KeyEntry, Scope, hash, parse_tenant};
 use super::body::JsonBody;
 use super::envelope;
 use super::form::{Form, Given};
-use super::idempotency::key;
+use super::idempotency::IdempotencyHeader;
 use super::page::{ListQuery, cut};
 use super::path::PathId;
 use super::problem::{Problem, Result};
@@ -135,12 +135,12 @@ pub async fn list_keys(
 pub async fn create_key(
     State(app): State<Arc<App>>,
     caller: Caller,
-    headers: HeaderMap,
+    header: IdempotencyHeader,
     JsonBody(body): JsonBody,
 ) -> Result<Response> {
     caller.require_admin()?;
     let now = app.clock.now();
-    let idempotency = key(&headers, "POST /api/keys", &body)?;
+    let idempotency = header.key("POST /api/keys", &body)?;
     let view = uncancelled(create(app, caller.tenant, body, idempotency)).await?;
     Ok(envelope::answer(StatusCode::CREATED, view, now))
 }

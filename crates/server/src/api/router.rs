@@ -3,7 +3,6 @@
 use std::sync::Arc;
 
 use axum::Router;
-use axum::middleware::from_fn_with_state;
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
@@ -16,7 +15,6 @@ pub fn router(app: Arc<App>) -> Router {
     routes
         .fallback(outer::no_such_path)
         .method_not_allowed_fallback(outer::no_such_method)
-        .layer(from_fn_with_state(Arc::clone(&app), outer::outer))
         .with_state(app)
 }
 

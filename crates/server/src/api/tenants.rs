@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use axum::extract::State;
 use axum::response::{IntoResponse, Response};
-use http::{HeaderMap, StatusCode};
+use http::StatusCode;
 use serde::Serialize;
 use tidings_core::dispatch::Signal;
 use tidings_core::id::{TenantId, WebhookId, kind};
@@ -19,7 +19,7 @@ use super::auth::Caller;
 use super::body::JsonBody;
 use super::envelope;
 use super::form::{Form, Given};
-use super::idempotency::key;
+use super::idempotency::IdempotencyHeader;
 use super::page::{ListQuery, cut};
 use super::path::PathId;
 use super::problem::{Problem, Result};
@@ -103,12 +103,12 @@ pub async fn list_tenants(
 pub async fn create_tenant(
     State(app): State<Arc<App>>,
     caller: Caller,
-    headers: HeaderMap,
+    header: IdempotencyHeader,
     JsonBody(body): JsonBody,
 ) -> Result<Response> {
     caller.require_admin()?;
     let now = app.clock.now();
-    let key = key(&headers, "POST /api/tenants", &body)?;
+    let key = header.key("POST /api/tenants", &body)?;
     let tenant = read(&body, app.ids.next(now), now)?;
     let change = Change {
         key: key.map(|key| ChangeKey { tenant: caller.tenant, key, ids: vec![tenant.id.as_i64()] }),

@@ -9,7 +9,7 @@ use std::sync::Arc;
 use axum::extract::State;
 use axum::response::Response;
 use bytes::Bytes;
-use http::{HeaderMap, StatusCode};
+use http::StatusCode;
 use serde::Serialize;
 use serde_json::value::RawValue;
 use tidings_core::event::{Event, is_client_id, is_event_type};
@@ -24,7 +24,7 @@ use crate::api::auth::{Caller, Scope};
 use crate::api::body::JsonBody;
 use crate::api::envelope;
 use crate::api::form::{Form, Given, parse_json};
-use crate::api::idempotency::{fingerprint, key};
+use crate::api::idempotency::{IdempotencyHeader, fingerprint};
 use crate::api::problem::{Problem, Result};
 
 /// An event to publish.
@@ -77,12 +77,12 @@ pub struct AcceptedEvent {
 pub async fn publish_events(
     State(app): State<Arc<App>>,
     caller: Caller,
-    headers: HeaderMap,
+    idempotency: IdempotencyHeader,
     JsonBody(body): JsonBody,
 ) -> Result<Response> {
     caller.require(Scope::EventsWrite)?;
     let now = app.clock.now();
-    let key = key(&headers, "POST /api/events", &body)?;
+    let key = idempotency.key("POST /api/events", &body)?;
     let index = app.registry.index(caller.tenant);
     let context = Context { app: &app, body: &body, index: &index, tenant: caller.tenant, now };
     let is_list = body.iter().find(|byte| !byte.is_ascii_whitespace()) == Some(&b'[');

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use axum::extract::State;
 use axum::response::Response;
-use http::{HeaderMap, HeaderValue, StatusCode};
+use http::{HeaderValue, StatusCode};
 use serde::Serialize;
 use tidings_core::filter::Filters;
 use tidings_core::id::WebhookId;
@@ -22,7 +22,7 @@ use crate::api::body::JsonBody;
 use crate::api::deliveries::view::origin;
 use crate::api::envelope::{self, Envelope};
 use crate::api::form::Form;
-use crate::api::idempotency::key;
+use crate::api::idempotency::IdempotencyHeader;
 use crate::api::problem::{Problem, ProblemBody, Result};
 use crate::registry::Outgoing;
 
@@ -96,12 +96,12 @@ pub struct CreatedWebhook {
 pub async fn create_webhook(
     State(app): State<Arc<App>>,
     caller: Caller,
-    headers: HeaderMap,
+    header: IdempotencyHeader,
     JsonBody(body): JsonBody,
 ) -> Result<Response> {
     caller.require(Scope::WebhooksWrite)?;
     let now = app.clock.now();
-    let key = key(&headers, "POST /api/webhooks", &body)?;
+    let key = header.key("POST /api/webhooks", &body)?;
     let mut form = Form::parse(&body)?;
     let mut webhook = blank(&app, &caller, now);
     fields::read(&mut form, &app, Mode::Create, &mut webhook);
