@@ -94,6 +94,7 @@ async fn what_is_wrong_is_pointed_at() {
         "/api/deliveries/dlv_0000000000001",
         "/api/deliveries/nonsense",
         "/api/deliveries/%ff",
+        "/api/webhooks/%ff",
         "/api/deliveries/dlv_0000000000001/attempts",
         "/api/events/evt_0000000000001",
     ] {

@@ -2,12 +2,13 @@
 
 use std::sync::Arc;
 
-use axum::extract::{Path, State};
+use axum::extract::State;
 use http::StatusCode;
 
 use super::{parse_id, write};
 use crate::api::App;
 use crate::api::auth::{Caller, Scope};
+use crate::api::path::PathText;
 use crate::api::problem::Result;
 
 /// Delete a webhook.
@@ -24,7 +25,7 @@ use crate::api::problem::Result;
 pub async fn delete_webhook(
     State(app): State<Arc<App>>,
     caller: Caller,
-    Path(id): Path<String>,
+    PathText(id): PathText,
 ) -> Result<StatusCode> {
     caller.require(Scope::WebhooksWrite)?;
     let id = parse_id(&id)?;

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use axum::extract::{Path, State};
+use axum::extract::State;
 use axum::response::Response;
 
 use super::find;
@@ -12,6 +12,7 @@ use crate::api::deliveries::list;
 use crate::api::deliveries::view::DeliveryView;
 use crate::api::envelope::ListEnvelope;
 use crate::api::page::ListQuery;
+use crate::api::path::PathText;
 use crate::api::problem::{ProblemBody, Result};
 
 /// List a webhook's deliveries, newest first.
@@ -36,7 +37,7 @@ use crate::api::problem::{ProblemBody, Result};
 pub async fn webhook_deliveries(
     State(app): State<Arc<App>>,
     caller: Caller,
-    Path(id): Path<String>,
+    PathText(id): PathText,
     query: ListQuery,
 ) -> Result<Response> {
     caller.require(Scope::Read)?;

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use axum::extract::{Path, State};
+use axum::extract::State;
 use axum::response::Response;
 use http::StatusCode;
 
@@ -11,6 +11,7 @@ use super::view::WebhookView;
 use crate::api::App;
 use crate::api::auth::{Caller, Scope};
 use crate::api::envelope::{self, Envelope};
+use crate::api::path::PathText;
 use crate::api::problem::Result;
 
 /// Read a webhook.
@@ -25,7 +26,7 @@ use crate::api::problem::Result;
 pub async fn get_webhook(
     State(app): State<Arc<App>>,
     caller: Caller,
-    Path(id): Path<String>,
+    PathText(id): PathText,
 ) -> Result<Response> {
     caller.require(Scope::Read)?;
     let webhook = find(&app, caller.tenant, &id)?;

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use axum::extract::{Path, State};
+use axum::extract::State;
 use axum::response::Response;
 use http::StatusCode;
 use serde::Serialize;
@@ -16,6 +16,7 @@ use crate::api::App;
 use crate::api::auth::{Caller, Scope};
 use crate::api::deliveries::view::DeliveryView;
 use crate::api::envelope::{self, Envelope};
+use crate::api::path::PathText;
 use crate::api::problem::Result;
 
 /// How a webhook's receiver does.
@@ -70,7 +71,7 @@ struct BreakerView {
 pub async fn webhook_health(
     State(app): State<Arc<App>>,
     caller: Caller,
-    Path(id): Path<String>,
+    PathText(id): PathText,
 ) -> Result<Response> {
     caller.require(Scope::Read)?;
     let now = app.clock.now();

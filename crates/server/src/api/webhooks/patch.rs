@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use axum::extract::{Path, State};
+use axum::extract::State;
 use axum::response::Response;
 
 use super::create::WebhookFields;
@@ -13,6 +13,7 @@ use crate::api::App;
 use crate::api::auth::Caller;
 use crate::api::body::JsonBody;
 use crate::api::envelope::Envelope;
+use crate::api::path::PathText;
 use crate::api::problem::{ProblemBody, Result};
 
 /// Change a webhook; null sets a field back to its default.
@@ -30,7 +31,7 @@ use crate::api::problem::{ProblemBody, Result};
 pub async fn patch_webhook(
     State(app): State<Arc<App>>,
     caller: Caller,
-    Path(id): Path<String>,
+    PathText(id): PathText,
     JsonBody(body): JsonBody,
 ) -> Result<Response> {
     apply(app, caller, &id, body, Mode::Patch).await

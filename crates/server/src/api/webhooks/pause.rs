@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use axum::extract::{Path, State};
+use axum::extract::State;
 use axum::response::Response;
 use http::StatusCode;
 use tidings_core::webhook::Webhook;
@@ -12,6 +12,7 @@ use super::{parse_id, write};
 use crate::api::App;
 use crate::api::auth::{Caller, Scope};
 use crate::api::envelope::{self, Envelope};
+use crate::api::path::PathText;
 use crate::api::problem::Result;
 
 /// Pause a webhook.
@@ -28,7 +29,7 @@ use crate::api::problem::Result;
 pub async fn pause_webhook(
     State(app): State<Arc<App>>,
     caller: Caller,
-    Path(id): Path<String>,
+    PathText(id): PathText,
 ) -> Result<Response> {
     caller.require(Scope::WebhooksWrite)?;
     let decide = |_: &App, current: &Webhook| Ok(Webhook { paused: true, ..current.clone() });

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use axum::extract::{Path, State};
+use axum::extract::State;
 use axum::response::Response;
 use bytes::Bytes;
 use http::StatusCode;
@@ -18,6 +18,7 @@ use crate::api::auth::{Caller, Scope};
 use crate::api::body::JsonBody;
 use crate::api::envelope::{self, Envelope};
 use crate::api::form::Form;
+use crate::api::path::PathText;
 use crate::api::problem::{Problem, ProblemBody, Result};
 
 /// A rotation. Everything may be left out, the body too.
@@ -58,7 +59,7 @@ pub struct RotatedSecret {
 pub async fn rotate_secret(
     State(app): State<Arc<App>>,
     caller: Caller,
-    Path(id): Path<String>,
+    PathText(id): PathText,
     JsonBody(body): JsonBody,
 ) -> Result<Response> {
     caller.require(Scope::WebhooksWrite)?;

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use axum::extract::{Path, State};
+use axum::extract::State;
 use axum::response::Response;
 use http::StatusCode;
 use serde::Serialize;
@@ -13,6 +13,7 @@ use super::find;
 use crate::api::App;
 use crate::api::auth::{Caller, Scope};
 use crate::api::envelope::{self, Envelope};
+use crate::api::path::PathText;
 use crate::api::problem::Result;
 
 /// A webhook's deliveries since its creation; retention takes nothing away.
@@ -69,7 +70,7 @@ impl From<Totals> for WebhookStats {
 pub async fn webhook_stats(
     State(app): State<Arc<App>>,
     caller: Caller,
-    Path(id): Path<String>,
+    PathText(id): PathText,
 ) -> Result<Response> {
     caller.require(Scope::Read)?;
     let webhook = find(&app, caller.tenant, &id)?.webhook.id;

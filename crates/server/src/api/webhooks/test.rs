@@ -5,7 +5,7 @@
 
 use std::sync::Arc;
 
-use axum::extract::{Path, State};
+use axum::extract::State;
 use axum::response::Response;
 use bytes::Bytes;
 use http::StatusCode;
@@ -20,6 +20,7 @@ use super::find;
 use crate::api::App;
 use crate::api::auth::{Caller, Scope};
 use crate::api::envelope::{self, Envelope};
+use crate::api::path::PathText;
 use crate::api::problem::Result;
 use crate::clock;
 use crate::engine::attempt::{Shape, request};
@@ -65,7 +66,7 @@ pub struct TestResponse {
 pub async fn test_webhook(
     State(app): State<Arc<App>>,
     caller: Caller,
-    Path(id): Path<String>,
+    PathText(id): PathText,
 ) -> Result<Response> {
     caller.require(Scope::WebhooksWrite)?;
     let outgoing = find(&app, caller.tenant, &id)?;

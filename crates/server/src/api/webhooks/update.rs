@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use axum::extract::{Path, State};
+use axum::extract::State;
 use axum::response::Response;
 use bytes::Bytes;
 use http::StatusCode;
@@ -17,6 +17,7 @@ use crate::api::auth::{Caller, Scope};
 use crate::api::body::JsonBody;
 use crate::api::envelope::{self, Envelope};
 use crate::api::form::{Form, Given};
+use crate::api::path::PathText;
 use crate::api::problem::{Problem, ProblemBody, Result};
 
 /// Change a webhook.
@@ -37,7 +38,7 @@ use crate::api::problem::{Problem, ProblemBody, Result};
 pub async fn update_webhook(
     State(app): State<Arc<App>>,
     caller: Caller,
-    Path(id): Path<String>,
+    PathText(id): PathText,
     JsonBody(body): JsonBody,
 ) -> Result<Response> {
     apply(app, caller, &id, body, Mode::Put).await
