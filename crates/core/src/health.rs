@@ -187,7 +187,9 @@ mod tests {
     #[test]
     fn a_late_failure_does_not_lengthen_an_open_breaker() {
         let mut health = Health::default();
-        (0..10).for_each(|n| drop(health.on_failure(at(n))));
+        for n in 0..10 {
+            health.on_failure(at(n));
+        }
         let held = health.held_until(at(10));
         health.on_failure(at(11));
         assert_eq!(health.held_until(at(12)), held);

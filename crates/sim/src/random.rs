@@ -10,7 +10,7 @@ impl Random {
         Self(seed ^ 0x5eed_7141_9160_0d5e)
     }
 
-    pub fn next(&mut self) -> u64 {
+    pub fn draw(&mut self) -> u64 {
         self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
         let mut x = self.0;
         x = (x ^ (x >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
@@ -21,7 +21,7 @@ impl Random {
     /// From `least` to `most`, both included.
     pub fn between(&mut self, least: i64, most: i64) -> i64 {
         let span = u64::try_from(most - least + 1).expect("least is not above most");
-        least + i64::try_from(self.next() % span).expect("below the span")
+        least + i64::try_from(self.draw() % span).expect("below the span")
     }
 
     /// True once in `n`.

@@ -55,7 +55,7 @@ impl Manner {
             }
             Self::BrokenUntil(until) if now < until => (status(503), quickly),
             Self::Overloaded if random.once_in(4) => {
-                let after = RetryAfter::Seconds(random.next() % 300);
+                let after = RetryAfter::Seconds(random.draw() % 300);
                 (Met::Status { code: 429, retry_after: Some(after) }, quickly)
             }
             Self::GoneFrom(from) if now >= from => (status(410), quickly),

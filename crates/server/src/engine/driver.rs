@@ -37,9 +37,8 @@ impl Driver {
         let mut batch = Vec::with_capacity(INPUTS_AT_ONCE);
         loop {
             let received = inputs.recv_many(&mut batch, INPUTS_AT_ONCE);
-            match tokio::time::timeout(self.patience(), received).await {
-                Ok(0) => return,
-                Ok(_) | Err(_) => {}
+            if let Ok(0) = tokio::time::timeout(self.patience(), received).await {
+                return;
             }
             let now = self.parts.clock.now();
             for input in batch.drain(..) {
