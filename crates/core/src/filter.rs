@@ -1,5 +1,4 @@
-//! Filters: which events of the wanted types a webhook really wants (seed 001), judged on the
-//! event's data.
+//! Filters: which events of the wanted types a webhook really wants, judged on the event's data.
 //!
 //! The data stay bytes: only the values that a filter names are looked at, object by object, so a
 //! webhook without filters costs nothing and deep nesting cannot exhaust the stack.

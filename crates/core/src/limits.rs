@@ -39,7 +39,7 @@ pub const ROTATION_OVERLAP_MS_MAX: i64 = 7 * DAY_MS;
 /// Old secrets that still sign.
 pub const SECRETS_MAX: usize = 5;
 
-/// One transaction of the committer: rows, bytes (DESIGN 5.2).
+/// One transaction of the committer: rows, bytes.
 pub const COMMIT_ROWS_MAX: usize = 2_000;
 pub const COMMIT_BYTES_MAX: usize = 4 << 20;
 /// What may wait for the committer before ingest answers 503.

@@ -53,7 +53,7 @@ impl ListQuery {
         }
     }
 
-    /// How many items lie before the page of `?page=`, which some seeds page by.
+    /// How many items lie before the page of `?page=`.
     pub fn skip(&self) -> Result<u32> {
         let what = format!("a page number from 1, within the first {PAGED_ITEMS_MAX} items");
         let page: u32 = self.parsed("page", &what)?.unwrap_or(1);

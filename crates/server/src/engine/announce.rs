@@ -97,7 +97,7 @@ fn event_id(settlement: &Settlement) -> String {
     }
 }
 
-/// The log lines of seed 001: delivered, failed with attempt and status, retry scheduled, given up.
+/// The moments of a delivery: delivered, failed with attempt and status, retry scheduled, given up.
 pub(super) fn log(settlement: &Settlement) {
     let owed = &settlement.owed;
     let (webhook, delivery) = (owed.lane.webhook, owed.id);

@@ -5,7 +5,7 @@ use serde_json::{Value, json};
 use super::{path, register};
 use crate::harness::{Receiver, Tidings};
 
-/// The example of seed 001, as it stands there.
+/// The documented example of the first `emp` receivers, as it stands there.
 fn seed_001() -> Value {
     json!({
         "url": "https://api.example.com/webhooks/jobs",

@@ -17,7 +17,8 @@ use crate::api::problem::Result;
 
 /// Resume a webhook.
 ///
-/// What waited is delivered now, oldest first. What was never planned, because it was inactive, is for a replay.
+/// What waited is delivered now, oldest first. What was never planned, because it was inactive, stays
+/// so.
 #[utoipa::path(
     post, path = "/api/webhooks/{id}/resume", tag = "webhooks", operation_id = "resume_webhook",
     params(("id" = String, Path, description = "wh_…")),
