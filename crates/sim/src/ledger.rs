@@ -112,6 +112,15 @@ impl Ledger {
         Ok(())
     }
 
+    /// The receiver's 2xx was settled after its webhook had gone: it counts.
+    pub fn delivered_late(&mut self, id: DeliveryId) {
+        if let Some(entry) = self.entries.get_mut(&id)
+            && entry.ended == Some(Status::Failed)
+        {
+            entry.ended = Some(Status::Success);
+        }
+    }
+
     /// A person sends it again: it is owed once more, behind everything else.
     pub fn sent_again(&mut self, id: DeliveryId) {
         if let Some(entry) = self.entries.get_mut(&id) {

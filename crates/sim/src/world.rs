@@ -341,8 +341,10 @@ impl World {
                 };
                 let told = self.disk.settle(settlement);
                 let settled = told.iter().any(|c| matches!(c, Committed::Settled { .. }));
-                if let Some((id, status)) = ends.filter(|_| settled) {
-                    self.ledger.ended(id, status)?;
+                match ends {
+                    Some((id, status)) if settled => self.ledger.ended(id, status)?,
+                    Some((id, Status::Success)) => self.ledger.delivered_late(id),
+                    _ => {}
                 }
                 self.hear(told)
             }

@@ -11,9 +11,11 @@ use crate::{Change, ChangeKey, WriteError};
 
 pub async fn webhooks_keep_their_revisions(factory: &dyn Factory) {
     let world = World::new(factory);
-    let first = world.webhook();
+    let mut first = world.webhook();
     world.store.change(webhooks::insert(&first, vec![1, 2]).into()).await.expect("created");
     world.advance(5);
+    // Their values are sealed by the server and no part of the document.
+    first.headers.iter_mut().for_each(|(_, value)| value.clear());
     let mut second = first.clone();
     second.url = "https://example.com/other".into();
     (second.revision, second.updated_at) = (2, world.now());

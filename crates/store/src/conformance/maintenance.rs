@@ -51,6 +51,27 @@ pub async fn deleting_a_webhook_ends_its_deliveries(factory: &dyn Factory) {
     assert!(totals.reconciles());
 }
 
+pub async fn what_was_taken_while_its_webhook_went_is_delivered(factory: &dyn Factory) {
+    let mut world = World::new(factory);
+    let webhook = world.webhook();
+    let made = webhooks::insert(&webhook, Vec::new());
+    world.store.change(made.into()).await.expect("created");
+    let owed = world.publish(&[webhook.id]).await.remove(0);
+    world.advance(1);
+    let delete = webhooks::delete(TENANT, webhook.id, world.now());
+    world.store.change(delete.into()).await.expect("deleted");
+    world.store.maintain().await.expect("maintained");
+    assert!(matches!(world.told().await[..], [Committed::Ended { .. }]));
+    // The receiver's 200 comes in only now.
+    let told = world.succeed(&owed).await;
+    assert!(matches!(told[..], [Committed::Ended { .. }]), "{told:?}");
+    let one = world.store.delivery(TENANT, owed.id).await.expect("read").expect("there");
+    assert_eq!((one.status, one.attempts), (Status::Success, 1));
+    let totals = world.store.webhook_totals(webhook.id).await.expect("read");
+    assert_eq!((totals.counts.success, totals.counts.failed), (1, 0));
+    assert!(totals.reconciles());
+}
+
 pub async fn retention_takes_what_is_old_and_no_total(factory: &dyn Factory) {
     let mut world = World::new(factory);
     let webhook = world.webhook_id();

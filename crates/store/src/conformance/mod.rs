@@ -63,6 +63,7 @@ macro_rules! conformance_suite {
             events_are_found_and_listed
             counts_follow_what_happens
             deleting_a_webhook_ends_its_deliveries
+            what_was_taken_while_its_webhook_went_is_delivered
             retention_takes_what_is_old_and_no_total
             retention_keeps_what_is_owed
             random_histories_reconcile

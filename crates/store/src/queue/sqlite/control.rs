@@ -4,7 +4,7 @@ use rusqlite::{OptionalExtension as _, Row, params, params_from_iter};
 use tidings_core::delivery::{Lane, Owed, Payload, Status};
 use tidings_core::id::{DeliveryId, EventId, TenantId, WebhookId};
 use tidings_core::limits::FANOUT_SLICE;
-use tidings_core::settlement::{Attempt, Reason};
+use tidings_core::settlement::{Attempt, Reason, Settlement};
 use tidings_core::time::Timestamp;
 
 use super::batch::{Applied, Failure, Tx};
@@ -153,6 +153,27 @@ impl Tx<'_> {
         self.rollup.note(of, completed_at, Noted::Reopened { status });
         self.rollup.note(of, self.now, Noted::OwedAgain { tried: owed.attempts > 0 });
         Ok(Some(owed))
+    }
+
+    /// The receiver took a delivery while its webhook was going away: delivered is what it was, though
+    /// it has been ended as owed to nobody meanwhile.
+    pub(super) fn deliver_late(&mut self, settlement: &Settlement) -> Applied<()> {
+        let id = settlement.owed.id.as_i64();
+        let ended = self
+            .conn
+            .prepare_cached(&format!("{ENDED} WHERE id = ? AND reason = ?"))?
+            .query_row((id, Reason::Inactive.code()), ended_row)
+            .optional()?;
+        let Some(ended) = ended else { return Ok(()) };
+        let Some(owed) = self.reopen(ended, 0)? else { return Ok(()) };
+        self.hot.delete_queue.execute((id, owed.attempts))?;
+        let end = End {
+            status: Status::Success,
+            reason: Reason::Delivered,
+            attempt: settlement.attempt.as_ref(),
+            at: settlement.settled_at,
+        };
+        self.end(&owed, &end)
     }
 
     fn cancel(&mut self, tenant: TenantId, id: DeliveryId) -> Applied<Controlled> {

@@ -57,7 +57,7 @@ impl Tx<'_> {
         match settlement.verdict {
             Verdict::End { status, reason } => {
                 if self.hot.delete_queue.execute((owed.id.as_i64(), owed.attempts))? == 0 {
-                    return self.stale(owed);
+                    return self.stale(settlement);
                 }
                 let attempt = attempt.as_ref();
                 self.end(owed, &End { status, reason, attempt, at: settlement.settled_at })?;
@@ -74,7 +74,7 @@ impl Tx<'_> {
                     owed.attempts,
                 ))?;
                 if moved == 0 {
-                    return self.stale(owed);
+                    return self.stale(settlement);
                 }
                 if let Some(attempt) = attempt {
                     self.insert_attempt(owed.id, attempt, Some(not_before))?;
@@ -92,12 +92,16 @@ impl Tx<'_> {
 
     /// The row was not as it had been given out: it has ended meanwhile (cancelled by hand, webhook
     /// gone), or this settlement was written before.
-    fn stale(&self, owed: &Owed) -> Applied<Committed> {
-        let (lane, id) = (owed.lane, owed.id);
-        Ok(match reads::owed(self.conn, id)? {
-            Some(again) => Committed::Settled { lane, id, again: Some(again) },
-            None => Committed::Ended { lane, id },
-        })
+    fn stale(&mut self, settlement: &Settlement) -> Applied<Committed> {
+        let (lane, id) = (settlement.owed.lane, settlement.owed.id);
+        if let Some(again) = reads::owed(self.conn, id)? {
+            return Ok(Committed::Settled { lane, id, again: Some(again) });
+        }
+        let delivered = Verdict::End { status: Status::Success, reason: Reason::Delivered };
+        if settlement.verdict == delivered {
+            self.deliver_late(settlement)?;
+        }
+        Ok(Committed::Ended { lane, id })
     }
 
     /// Writes the history of a delivery whose queue row has just been deleted.
