@@ -28,6 +28,7 @@
 //!   need its log.
 //! - Nothing sleeps for a fixed time. Whatever waits gives up after [`PATIENCE`] and says for what.
 
+#![expect(clippy::disallowed_methods, reason = "tests measure real time")]
 #![allow(dead_code, unused_imports, reason = "each test file uses its own part of the harness")]
 
 mod binary;

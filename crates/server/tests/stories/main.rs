@@ -3,6 +3,9 @@
 //! Each file is one promise under one kind of trouble. Whatever a publisher was answered is written
 //! down outside of the server ([`ledger`]) and compared with what receivers saw.
 
+#![expect(clippy::unwrap_used, reason = "also in what stories share")]
+#![expect(clippy::disallowed_methods, reason = "stories measure real time")]
+
 #[path = "../harness/mod.rs"]
 mod harness;
 
