@@ -60,8 +60,21 @@ impl Binary {
         Self { client, started_in, child, log, announced: Vec::new() }
     }
 
+    /// Starts it where it must not start; how it ends, and what it says. Fails when it listens.
+    pub async fn refused(dir: &Path) -> (ExitStatus, String) {
+        let mut child = Self::command(dir, &[]).spawn().expect("the binary starts");
+        let mut log = Log::of(child.stderr.take().expect("piped"));
+        let first = first_line(child.stdout.take().expect("piped"));
+        let listened = tokio::time::timeout(PATIENCE, first).await;
+        let _ = child.kill();
+        let status = child.wait().expect("it is our child");
+        log.finish();
+        assert!(matches!(listened, Ok(Err(_))), "it was not refused: {listened:?}");
+        (status, log.text())
+    }
+
     /// The command that [`Self::start_with`] runs, in an environment of its own.
-    pub fn command(dir: &Path, variables: &[(&str, &str)]) -> Command {
+    fn command(dir: &Path, variables: &[(&str, &str)]) -> Command {
         let mut command = Command::new(env!("CARGO_BIN_EXE_tidings"));
         command.arg("serve").env_clear();
         command.env("TIDINGS_LISTEN", "127.0.0.1:0");

@@ -112,12 +112,10 @@ async fn killed_with_a_million_pending_it_listens_again_within_two_seconds() {
 async fn a_directory_in_use_is_refused_by_its_name() {
     let dir = tempdir().unwrap();
     let first = Binary::start(dir.path()).await;
-    let second = Binary::command(dir.path(), &[]).output().unwrap();
-    let told = String::from_utf8_lossy(&second.stderr);
-    assert_eq!(second.status.code(), Some(1), "{told}");
+    let (status, told) = Binary::refused(dir.path()).await;
+    assert_eq!(status.code(), Some(1), "{told}");
     assert!(told.contains("another tidings process uses"), "{told}");
     assert!(told.contains(dir.path().to_str().unwrap()), "{told}");
-    assert!(second.stdout.is_empty());
     // The first has not noticed; killed, it leaves no lock behind.
     assert_eq!(first.get("/livez").await.status, 200);
     first.kill();

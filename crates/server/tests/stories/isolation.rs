@@ -6,7 +6,6 @@ use std::time::{Duration, Instant};
 
 use serde_json::{Value, json};
 use tempfile::tempdir;
-use tokio::net::TcpListener;
 
 use crate::harness::{Binary, Line, Receiver, Tidings, eventually};
 use crate::{register, retry_every, settled_totals};
@@ -17,17 +16,17 @@ async fn a_hanging_receiver_does_not_delay_a_healthy_one() {
     const PER_SECOND: u32 = 200;
     let dir = tempdir().unwrap();
     let server = Binary::start(dir.path()).await;
-    // As greedy as a webhook can be, and it hangs for longer than the test lasts.
-    let hanging = TcpListener::bind("127.0.0.1:0").await.unwrap();
-    let url = format!("http://{}/hook", hanging.local_addr().unwrap());
-    let greedy = json!({"events": ["bulk.*"], "timeout_ms": 60_000, "max_concurrency": 1_000});
-    register(&server, &url, greedy).await;
+    // It was quick until now, so it is trusted with much; then it hangs for longer than the test lasts.
+    let hanging = Receiver::start().await;
+    let greedy = json!({"events": ["bulk.*"], "timeout_ms": 60_000, "max_concurrency": 400});
+    register(&server, &hanging.url(), greedy).await;
+    publish_bulk(&server).await;
+    settled_totals(&server).await;
+    hanging.hold();
     for _ in 0..5 {
-        let bulk: Vec<Value> =
-            (0..1_000).map(|n| json!({"type": "bulk.item", "data": n})).collect();
-        server.post("/api/events", bulk.into()).await.expect(202);
+        publish_bulk(&server).await;
     }
-    let _hung = hanging.accept().await.unwrap();
+    eventually("it hangs", || async { (hanging.most_at_once() >= 60).then_some(()) }).await;
     let healthy = Receiver::start().await;
     register(&server, &healthy.url(), json!({"events": ["fresh.*"]})).await;
 
@@ -44,6 +43,12 @@ async fn a_hanging_receiver_does_not_delay_a_healthy_one() {
     let totals = server.get("/api/stats").await.expect(200)["totals"].take();
     assert_eq!((&totals["failed"], &totals["pending"]), (&json!(0), &json!(5_000)), "{totals:#}");
     server.kill();
+}
+
+/// A thousand events for the one that will hang.
+async fn publish_bulk(server: &Binary) {
+    let bulk: Vec<Value> = (0..1_000).map(|n| json!({"type": "bulk.item", "data": n})).collect();
+    server.post("/api/events", bulk.into()).await.expect(202);
 }
 
 /// Publishes one event per `interval` over several connections; when each was answered.

@@ -283,7 +283,7 @@ async fn a_blocked_address_never_gets_a_packet() {
 
     // Registered while loopback was open; the policy is judged at each attempt, not once.
     let open = Binary::start(dir.path()).await;
-    let retry = json!({"retry_config": retry_every(60_000)});
+    let retry = json!({"retry_config": retry_every(60_000), "timeout_ms": 1_000});
     let by_address = register(&open, &literal, retry.clone()).await;
     open.stop().await;
     let shut = Binary::start_with(dir.path(), &[("TIDINGS_EGRESS_ALLOW", "127.0.0.0/8:1")]).await;

@@ -27,11 +27,11 @@ async fn stopped_in_time(server: Binary, since: Instant) {
 /// The listener is gone while the process still works.
 async fn refuses_connections(server: &mut Binary) {
     let client = server.client.clone();
-    eventually("new connections are refused", || async {
-        let error = client.connect().await.err()?;
-        Some(assert_eq!(error.kind(), std::io::ErrorKind::ConnectionRefused))
+    let error = eventually("new connections are refused", || async {
+        client.connect().await.err().map(|error| error.kind())
     })
     .await;
+    assert_eq!(error, std::io::ErrorKind::ConnectionRefused);
     assert!(server.is_running());
 }
 
