@@ -409,10 +409,10 @@ impl Dispatcher {
         if let Some(lanes) = self.webhooks.get_mut(&owed.lane.webhook) {
             lanes.slot_free(owed.id);
             lanes.landed(owed.lane.slot, owed.id);
-            owed.payload = Payload::Stored;
-            owed.not_before = now + RETURNED_RETRY_MS;
-            self.admit(owed, now);
         }
+        owed.payload = Payload::Stored;
+        owed.not_before = now + RETURNED_RETRY_MS;
+        self.admit(owed, now);
     }
 
     fn settled(&mut self, lane: Lane, id: DeliveryId, again: Option<Owed>, now: Timestamp) {

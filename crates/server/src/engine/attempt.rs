@@ -99,7 +99,8 @@ pub(super) async fn run(mut running: Running) {
         }
     };
     let Some(outgoing) = parts.registry.outgoing(running.owed().lane.webhook) else {
-        return running.finish(String::new(), failed("Endpoint not found or inactive"));
+        // It is gone, and the dispatcher will have heard so before it gives this out again.
+        return running.give_back();
     };
     running.revision = outgoing.webhook.revision;
     let shaped = match shape_for(&parts, &outgoing, running.owed()).await {

@@ -254,13 +254,13 @@ impl<'a> Context<'a> {
         Some(at)
     }
 
-    /// A part of the body, shared with it instead of copied.
+    /// A part of the body: shared with it when it is most of it, else copied, for what is shared keeps
+    /// the whole body in memory for as long as the delivery waits there.
     fn slice(&self, part: &'a str) -> Bytes {
-        if part == "null" {
-            Bytes::from_static(b"null")
-        } else {
-            self.body.slice_ref(part.as_bytes())
+        if part.len() < self.body.len() / 2 {
+            return Bytes::copy_from_slice(part.as_bytes());
         }
+        self.body.slice_ref(part.as_bytes())
     }
 }
 
