@@ -260,7 +260,7 @@ mod tests {
     }
 
     #[test]
-    fn seed_001_filters_with_globs() {
+    fn job_filters_with_globs() {
         let filters = r#"{"job_types":["comfyui"],"job_priorities":[1,2,3]}"#;
         assert!(passes(filters, r#"{"job_type":"comfyui","priority":2}"#));
         assert!(!passes(filters, r#"{"job_type":"comfyui","priority":4}"#));

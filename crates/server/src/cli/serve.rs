@@ -88,6 +88,10 @@ async fn serve(settings: Settings) -> Result<()> {
     // Before anything else, so that an early signal already means an orderly stop.
     let mut terminate = signal(SignalKind::terminate())?;
     let mut interrupt = signal(SignalKind::interrupt())?;
+    // Each connection is a file: the usual soft limit of 1,024 is less than the attempts at once.
+    if let Err(error) = rlimit::increase_nofile_limit(u64::MAX) {
+        tracing::warn!(%error, "the limit of open files could not be raised");
+    }
     let server = Server::start(settings, Clock::system()).await?;
     say_hello(&server);
     // Who has read the first line may close the pipe: that stops no server.

@@ -87,8 +87,8 @@ impl SenderConfig {
             egress,
             resolver: Arc::new(SystemResolver::new()),
             extra_ca_pem: None,
-            idle_per_destination: 64,
-            idle_total: 1_024,
+            idle_per_destination: 512,
+            idle_total: 2_048,
         }
     }
 }

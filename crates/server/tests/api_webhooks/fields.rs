@@ -6,7 +6,7 @@ use super::{path, register};
 use crate::harness::{Receiver, Tidings};
 
 /// The documented example of the first `emp` receivers, as it stands there.
-fn seed_001() -> Value {
+fn job_queue_registration() -> Value {
     json!({
         "url": "https://api.example.com/webhooks/jobs",
         "secret": "your-secret-key",
@@ -24,13 +24,13 @@ fn seed_001() -> Value {
 }
 
 #[tokio::test]
-async fn the_example_of_seed_001() {
+async fn a_job_queue_registers_as_it_always_did() {
     let tidings = Tidings::start().await;
-    let reply = tidings.post("/api/webhooks", seed_001()).await;
+    let reply = tidings.post("/api/webhooks", job_queue_registration()).await;
     let made = reply.expect(201);
     assert!(made["id"].as_str().is_some_and(|id| id.starts_with("wh_")), "{made:#}");
     for same in ["url", "events", "filters", "active"] {
-        assert_eq!(made[same].to_string(), seed_001()[same].to_string(), "{same}");
+        assert_eq!(made[same].to_string(), job_queue_registration()[same].to_string(), "{same}");
     }
     assert_eq!(made["created_at"], made["updated_at"]);
     let at = made["created_at"].as_i64().expect("Unix milliseconds");
@@ -52,7 +52,7 @@ async fn the_example_of_seed_001() {
 }
 
 #[tokio::test]
-async fn the_retry_policy_of_seed_004() {
+async fn the_other_spelling_of_a_retry_policy() {
     let tidings = Tidings::start().await;
     let policy = json!({
         "maxAttempts": 5, "backoffStrategy": "linear", "initialDelay": 1000, "maxDelay": 3000
