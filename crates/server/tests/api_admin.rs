@@ -268,3 +268,15 @@ async fn an_idempotency_key_makes_one_tenant_and_one_key() {
     assert_eq!(admin.get("/api/tenants").await.expect(200).as_array().map(Vec::len), Some(2));
     tidings.stop().await;
 }
+
+/// Without keys the browser of this machine must not serve a page from elsewhere.
+#[tokio::test]
+async fn a_foreign_page_is_refused_without_keys() {
+    let tidings = Tidings::start().await;
+    let page = tidings.client.with_header("origin", "http://evil.example");
+    let reply = page.post("/api/events", json!({"type": "a", "data": 1})).await;
+    assert_eq!((reply.status, reply.json()["code"].as_str()), (403, Some("foreign_origin")));
+    let own = tidings.client.with_header("origin", tidings.client.url());
+    assert_eq!(own.post("/api/events", json!({"type": "a", "data": 1})).await.status, 202);
+    tidings.stop().await;
+}

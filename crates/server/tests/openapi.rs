@@ -136,6 +136,9 @@ async fn the_server_takes_what_the_contract_says() {
             let verb = Method::from_bytes(method.to_uppercase().as_bytes()).expect("a method");
             let reply = tidings.send(verb, &concrete, "").await;
             let taken = reply.status != 405 && !is_no_path(&reply);
+            if reply.status == 405 {
+                assert!(!reply.header("allow").is_empty(), "{method} {path}: Allow is missing");
+            }
             let told = documented.contains(&(path.clone(), method.to_owned()));
             assert_eq!(taken, told, "{method} {path} answered {}", reply.status);
         }

@@ -4,12 +4,13 @@
 //! tenant `default` to everyone, which it only does on loopback (see `config`).
 
 use std::collections::HashMap;
+use std::net::IpAddr;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, PoisonError, RwLock};
 
 use axum::extract::FromRequestParts;
 use http::request::Parts;
-use http::{HeaderMap, StatusCode, header};
+use http::{HeaderMap, HeaderValue, StatusCode, header};
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 use tidings_core::id::{KeyId, TenantId};
@@ -172,6 +173,7 @@ impl FromRequestParts<Arc<App>> for Caller {
 
     async fn from_request_parts(parts: &mut Parts, app: &Arc<App>) -> Result<Self> {
         if !app.keyring.is_locked() {
+            refuse_foreign_pages(&parts.headers)?;
             let tenant = acted_for(&parts.headers, &app.keyring)?.unwrap_or(DEFAULT);
             return Ok(Self { tenant, admin: true, scopes: None });
         }
@@ -185,6 +187,28 @@ impl FromRequestParts<Arc<App>> for Caller {
             }
         }
     }
+}
+
+/// Without keys only this machine can connect, but its browser runs pages from elsewhere. A page
+/// betrays itself by its `Origin`, or, when its name was made to resolve to this machine, by `Host`.
+fn refuse_foreign_pages(headers: &HeaderMap) -> Result<()> {
+    let text = |name| headers.get(name).and_then(|value: &HeaderValue| value.to_str().ok());
+    let host = text(header::HOST).unwrap_or_default();
+    let origin = text(header::ORIGIN);
+    let same = origin.is_none_or(|origin| origin.strip_prefix("http://") == Some(host));
+    if same && is_this_machine(host) {
+        return Ok(());
+    }
+    let detail = "without a key configured, only programs and pages of this machine are served";
+    Err(Problem::new(StatusCode::FORBIDDEN, "foreign_origin", detail))
+}
+
+/// Whether a `Host` names this machine: `localhost` or a loopback address, with or without a port.
+fn is_this_machine(host: &str) -> bool {
+    let name = host.rsplit_once(':').filter(|(_, port)| port.bytes().all(|b| b.is_ascii_digit()));
+    let name = name.map_or(host, |(name, _)| name);
+    let address = name.trim_start_matches('[').trim_end_matches(']').parse::<IpAddr>();
+    name.eq_ignore_ascii_case("localhost") || address.is_ok_and(|address| address.is_loopback())
 }
 
 /// The tenant of `X-Tenant-ID`.
@@ -212,4 +236,32 @@ fn bearer(headers: &HeaderMap) -> Option<&str> {
 fn unauthorised() -> Problem {
     let detail = "an API key is needed: Authorization: Bearer <key>";
     Problem::new(StatusCode::UNAUTHORIZED, "unauthorized", detail)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn is_served(host: &'static str, origin: Option<&'static str>) -> bool {
+        let mut headers = HeaderMap::new();
+        headers.insert(header::HOST, HeaderValue::from_static(host));
+        headers.extend(origin.map(|origin| (header::ORIGIN, HeaderValue::from_static(origin))));
+        refuse_foreign_pages(&headers).is_ok()
+    }
+
+    #[test]
+    fn without_keys_pages_from_elsewhere_are_refused() {
+        for host in ["localhost:4000", "127.0.0.1", "127.0.0.1:4000", "[::1]:4000", "[::1]"] {
+            assert!(is_served(host, None), "{host}");
+        }
+        assert!(is_served("localhost:4000", Some("http://localhost:4000")));
+        for origin in
+            ["http://evil.example", "null", "http://localhost:3000", "https://localhost:4000"]
+        {
+            assert!(!is_served("localhost:4000", Some(origin)), "{origin}");
+        }
+        // A name that its owner lets resolve to 127.0.0.1.
+        assert!(!is_served("rebound.example:4000", Some("http://rebound.example:4000")));
+        assert!(!is_served("rebound.example", None) && !is_served("", None));
+    }
 }

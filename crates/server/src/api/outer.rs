@@ -7,7 +7,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use axum::Router;
 use axum::response::{IntoResponse as _, Response};
 use futures_util::FutureExt as _;
-use http::{HeaderMap, HeaderName, HeaderValue, Request, StatusCode};
+use http::{HeaderMap, HeaderName, HeaderValue, Request, StatusCode, header};
 use hyper::body::Incoming;
 use tower::Service as _;
 
@@ -29,7 +29,10 @@ pub async fn outer(app: Arc<App>, mut router: Router, request: Request<Incoming>
         if problem.status.is_server_error() {
             tracing::warn!(request_id = text, %problem, "request failed");
         }
+        let allowed = response.headers_mut().remove(header::ALLOW);
         response = problem.render(text);
+        // RFC 9110, 15.5.6: a 405 says what the path does take.
+        response.headers_mut().extend(allowed.map(|methods| (header::ALLOW, methods)));
     }
     app.metrics.answered(response.status().as_u16());
     response.headers_mut().insert(REQUEST_ID, id);

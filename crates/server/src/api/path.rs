@@ -15,7 +15,7 @@ impl<K: Kind, S: Send + Sync> FromRequestParts<S> for PathId<K> {
 
     async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self> {
         let PathText(text) = PathText::from_request_parts(parts, state).await?;
-        text.parse().map(Self).map_err(|_| Problem::not_found("it was"))
+        text.parse().map(Self).map_err(|_| Problem::not_found("what this address names was"))
     }
 }
 
@@ -30,7 +30,7 @@ impl<S: Send + Sync> FromRequestParts<S> for PathText {
         match Path::from_request_parts(parts, state).await {
             Ok(Path(text)) => Ok(Self(text)),
             // It is not UTF-8, as every name is.
-            Err(_) => Err(Problem::not_found("it was")),
+            Err(_) => Err(Problem::not_found("what this address names was")),
         }
     }
 }

@@ -57,6 +57,7 @@ impl Problem {
     #[must_use]
     pub fn invalid(errors: Vec<FieldError>) -> Self {
         let detail = match &errors[..] {
+            [one] if one.pointer.is_empty() => format!("the body {}", one.detail),
             [one] => format!("`{}` {}", one.pointer, one.detail),
             several => format!("{} fields are wrong", several.len()),
         };

@@ -87,10 +87,11 @@ async fn an_inactive_webhook_plans_nothing_until_it_is_active_again() {
     tidings.put(&path(&made), json!({"active": true})).await.expect(200);
     publish(&tidings, json!({"n": "heard"})).await;
     assert_eq!(receiver.next().await.json()["data"], json!({"n": "heard"}));
-    let stats = stats_when(&tidings, &made, |stats| stats["successful_deliveries"] == 1).await;
+    // The one that was on the network when the webhook went was taken after all, and that counts.
+    let stats = stats_when(&tidings, &made, |stats| stats["successful_deliveries"] == 2).await;
     assert_eq!(
         (&stats["failed_deliveries"], &stats["accepted_deliveries"]),
-        (&json!(3), &json!(4))
+        (&json!(2), &json!(4))
     );
 }
 
