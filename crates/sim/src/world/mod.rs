@@ -1,26 +1,30 @@
 //! The loop: what happens, in virtual time, and what the dispatcher makes of it.
 
+mod agenda;
+mod cast;
+mod end;
+mod people;
+
 use std::collections::{BinaryHeap, HashMap, VecDeque};
 use std::path::Path;
 use std::sync::Arc;
 
 use bytes::Bytes;
 use tidings_core::delivery::{Lane, Owed, Status};
-use tidings_core::dispatch::{Command, Dispatcher, Finished, Limits, Signal, WebhookSettings};
+use tidings_core::dispatch::{Command, Dispatcher, Finished, Limits, Signal};
 use tidings_core::event::Event;
 use tidings_core::fanout::Index;
-use tidings_core::health::Health;
 use tidings_core::id::{IdSource, WebhookId};
 use tidings_core::publication::{PlannedEvent, Publication};
-use tidings_core::retry::{RetryPolicy, Strategy};
-use tidings_core::settlement::{Attempt, Settlement, Verdict};
-use tidings_core::time::{DAY_MS, HOUR_MS, MINUTE_MS, SECOND_MS, Timestamp};
-use tidings_core::verdict::{Met, Rules};
-use tidings_core::webhook::Webhook;
+use tidings_core::settlement::{Settlement, Verdict};
+use tidings_core::time::{DAY_MS, HOUR_MS, MINUTE_MS, Timestamp};
+use tidings_core::verdict::Met;
 use tidings_store::catalogue::tenants::DEFAULT;
 use tidings_store::catalogue::webhooks;
 use tidings_store::{Change, Committed, Control};
-use tidings_wire::profile::Profile;
+
+use agenda::{Due, Happening};
+use cast::{Hook, attempt_of, draw_webhook, settings_of};
 
 use crate::Violation;
 use crate::disk::Disk;
@@ -53,27 +57,6 @@ pub struct Summary {
     pub virtual_hours: i64,
 }
 
-/// What happens next.
-#[derive(Debug)]
-enum Happening {
-    Publish,
-    AttemptDone(Box<Finished>),
-    /// The oldest waiting write is committed.
-    Commit,
-    ReadPage {
-        lane: Lane,
-        limit: usize,
-    },
-    PageArrives {
-        lane: Lane,
-        rows: Vec<Owed>,
-        all: bool,
-    },
-    /// A person does something.
-    Person,
-    Crash,
-}
-
 /// What waits to be committed.
 #[derive(Debug)]
 enum Write {
@@ -82,7 +65,6 @@ enum Write {
 }
 
 struct World {
-    seed: u64,
     random: Random,
     now: Timestamp,
     happenings: BinaryHeap<Due>,
@@ -98,38 +80,6 @@ struct World {
     healed: bool,
 }
 
-/// A webhook with its receiver.
-struct Hook {
-    webhook: Webhook,
-    manner: Manner,
-    settings: WebhookSettings,
-    gone: bool,
-}
-
-/// A happening at its moment; of two at one moment the earlier planned comes first.
-struct Due {
-    at: Timestamp,
-    sequence: u64,
-    what: Happening,
-}
-
-impl PartialEq for Due {
-    fn eq(&self, other: &Self) -> bool {
-        self.sequence == other.sequence
-    }
-}
-impl Eq for Due {}
-impl PartialOrd for Due {
-    fn partial_cmp(&self, other: &Self) -> Option<std::cmp::Ordering> {
-        Some(self.cmp(other))
-    }
-}
-impl Ord for Due {
-    fn cmp(&self, other: &Self) -> std::cmp::Ordering {
-        (other.at, other.sequence).cmp(&(self.at, self.sequence))
-    }
-}
-
 /// Lives through one seed in a store under `dir`.
 pub fn run(seed: u64, dir: &Path) -> Result<Summary, Violation> {
     let mut world = World::new(seed, dir);
@@ -142,7 +92,6 @@ impl World {
         let mut random = Random::new(seed);
         let ids = IdSource::new(0, 0);
         let mut world = Self {
-            seed,
             now: START,
             happenings: BinaryHeap::new(),
             sequence: 0,
@@ -404,228 +353,5 @@ impl World {
         let all = rows.len() < limit;
         let at = self.now + self.random.between(0, 40);
         self.plan(at, Happening::PageArrives { lane, rows, all });
-    }
-
-    fn person(&mut self) -> Result<(), String> {
-        let nth = self.random.between(0, 20) as usize;
-        match self.random.between(0, 3) {
-            0 => self.toggle_pause(),
-            1 => {
-                let Some(delivery) = self.ledger.some_owed(nth) else { return Ok(()) };
-                let control = Control::Cancel { tenant: DEFAULT, delivery };
-                let done = self.disk.run(|store| async move { store.control(control).await });
-                if done.is_ok() {
-                    self.ledger.ended(delivery, Status::Cancelled)?;
-                    let ended =
-                        |c: &Committed| matches!(c, Committed::Ended { id, .. } if *id == delivery);
-                    let told = self.disk.told_until(ended);
-                    self.hear(told)?;
-                }
-                Ok(())
-            }
-            _ => self.send_again(nth),
-        }
-    }
-
-    fn send_again(&mut self, nth: usize) -> Result<(), String> {
-        let Some(delivery) = self.ledger.some_ended(Status::Failed, nth) else { return Ok(()) };
-        let lane = self.ledger.get(delivery).ok_or("it was just found")?.lane;
-        let hook = &self.hooks[&lane.webhook];
-        // An ordered lane's rows are compared by their acceptance, which this one's is not.
-        if hook.gone || hook.settings.ordered {
-            return Ok(());
-        }
-        let control = Control::RetryNow { tenant: DEFAULT, delivery, more: 1 };
-        let done = self.disk.run(|store| async move { store.control(control).await });
-        if done.is_ok() {
-            self.ledger.sent_again(delivery);
-            let owed = |c: &Committed| matches!(c, Committed::Owed(o) if o.id == delivery);
-            let told = self.disk.told_until(owed);
-            self.hear(told)?;
-        }
-        Ok(())
-    }
-
-    fn toggle_pause(&mut self) -> Result<(), String> {
-        let mut ids: Vec<WebhookId> = self.hooks.keys().copied().collect();
-        ids.sort_unstable();
-        let id = *self.random.pick(&ids);
-        let hook = self.hooks.get_mut(&id).ok_or("it was just picked")?;
-        if !hook.gone {
-            hook.settings.paused = !hook.settings.paused;
-            let settings = hook.settings.clone();
-            self.signal(Signal::Webhook(Box::new(settings)));
-        }
-        Ok(())
-    }
-
-    /// The process is gone with all that it had in memory; another starts from what is on disk.
-    fn crash(&mut self) {
-        self.summary.crashes += 1;
-        self.ledger.crashed();
-        self.waiting.clear();
-        let planned = std::mem::take(&mut self.happenings).into_vec();
-        let outside = |what: &Happening| {
-            matches!(what, Happening::Publish | Happening::Person | Happening::Crash)
-        };
-        self.happenings = planned.into_iter().filter(|due| outside(&due.what)).collect();
-        self.disk.crash();
-        self.dispatcher = Dispatcher::new(LIMITS);
-        self.restore();
-    }
-
-    /// What a start does.
-    fn restore(&mut self) {
-        let healths = self.disk.run(|store| async move { store.healths().await });
-        let mut healths: HashMap<WebhookId, Health> =
-            healths.expect("health can be read").into_iter().collect();
-        let mut settings: Vec<WebhookSettings> = self
-            .hooks
-            .values()
-            .filter(|hook| !hook.gone)
-            .map(|hook| hook.settings.clone())
-            .collect();
-        settings.sort_by_key(|settings| settings.id);
-        for mut settings in settings {
-            settings.health = healths.remove(&settings.id);
-            self.signal(Signal::Webhook(Box::new(settings)));
-        }
-        let lanes = self.disk.run(|store| async move { store.lanes().await });
-        for summary in lanes.expect("lanes can be read") {
-            if self.hooks[&summary.lane.webhook].gone {
-                self.end_deliveries(summary.lane.webhook);
-            } else {
-                self.signal(Signal::Waiting { lane: summary.lane, next: summary.next });
-            }
-        }
-    }
-
-    /// The faults are over: everybody answers, nothing is paused. False when that was so already.
-    fn heal(&mut self) -> bool {
-        if std::mem::replace(&mut self.healed, true) {
-            return false;
-        }
-        let mut signals = Vec::new();
-        for hook in self.hooks.values_mut().filter(|hook| !hook.gone) {
-            hook.manner = Manner::Healthy;
-            hook.settings.paused = false;
-            signals.push(hook.settings.clone());
-        }
-        signals.sort_by_key(|settings| settings.id);
-        signals.into_iter().for_each(|settings| self.signal(Signal::Webhook(Box::new(settings))));
-        true
-    }
-
-    /// Everything accepted has come to exactly one end, and the store says the same.
-    fn check_the_end(&mut self) -> Result<(), String> {
-        while let Some(id) = self.ledger.some_owed_to(|webhook| self.hooks[&webhook].gone) {
-            let told = self.disk.told_more().ok_or_else(|| {
-                let record =
-                    self.disk.run(|store| async move { store.delivery(DEFAULT, id).await });
-                format!("{id} of a webhook that is gone never ended: {record:?}")
-            })?;
-            self.hear(told)?;
-        }
-        for (&id, entry) in self.ledger.iter() {
-            let Some(ended) = entry.ended else {
-                return Err(format!(
-                    "{id}, accepted at {:?}, never came to an end",
-                    entry.accepted_at
-                ));
-            };
-            let record = self.disk.run(|store| async move { store.delivery(DEFAULT, id).await });
-            let record = record.map_err(|error| error.to_string())?;
-            let record = record.ok_or(format!("{id} has vanished"))?;
-            if record.status != ended {
-                let (store, model) = (record.status.as_str(), ended.as_str());
-                return Err(format!("{id} is {store} in the store and {model} in the ledger"));
-            }
-        }
-        let totals = self.disk.run(|store| async move { store.tenant_totals(DEFAULT).await });
-        let totals = totals.map_err(|error| error.to_string())?;
-        if !totals.reconciles() {
-            return Err(format!("the counts do not reconcile: {totals:?}"));
-        }
-        if self.dispatcher.held() != (0, 0) {
-            return Err(format!("{:?} is still held in memory", self.dispatcher.held()));
-        }
-        self.summary.deliveries = self.ledger.len();
-        self.summary.virtual_hours = self.now.since(START) / HOUR_MS;
-        let _ = self.seed;
-        Ok(())
-    }
-}
-
-fn draw_webhook(random: &mut Random, id: WebhookId, now: Timestamp) -> Webhook {
-    let strategies = [Strategy::Exponential, Strategy::Linear, Strategy::Fixed];
-    let policy = RetryPolicy {
-        max_attempts: random.between(1, 8) as u16,
-        strategy: *random.pick(&strategies),
-        initial_delay_ms: random.between(100, 20 * SECOND_MS),
-        backoff_multiplier: 2.0,
-        max_delay_ms: random.between(SECOND_MS, 30 * MINUTE_MS),
-        jitter: random.once_in(2),
-        schedule_ms: Vec::new(),
-    };
-    Webhook {
-        id,
-        tenant: DEFAULT,
-        revision: 1,
-        shape_revision: 1,
-        name: None,
-        url: "https://example.com/".into(),
-        events: vec!["*".parse().expect("a pattern")],
-        filters: Default::default(),
-        headers: Vec::new(),
-        profile: "standard".into(),
-        body: None,
-        retry: Some(policy),
-        rate_limit: None,
-        max_concurrency: Some(random.between(1, 8) as u32),
-        timeout_ms: None,
-        ordered: random.once_in(3),
-        active: true,
-        paused: false,
-        disabled_reason: None,
-        created_at: now,
-        updated_at: now,
-        secrets: Vec::new(),
-    }
-}
-
-fn settings_of(webhook: &Webhook) -> WebhookSettings {
-    let profile = Profile::builtin("standard").expect("it is built in");
-    let policy = webhook.retry.clone().expect("it was drawn");
-    let rules = Rules { policy, final_statuses: profile.final_statuses.clone() };
-    WebhookSettings {
-        id: webhook.id,
-        tenant: webhook.tenant,
-        revision: webhook.revision,
-        paused: false,
-        ordered: webhook.ordered,
-        concurrency: webhook.max_concurrency.unwrap_or(1),
-        rate_limit: None,
-        rules: Arc::new(rules),
-        health: None,
-    }
-}
-
-fn attempt_of(owed: &Owed, now: Timestamp, takes: i64, met: Met) -> Attempt {
-    let (status, error) = match met {
-        Met::Status { code, .. } if code < 300 => (Some(code), String::new()),
-        Met::Status { code, .. } => (Some(code), format!("HTTP {code}")),
-        Met::Failed(kind) => (None, format!("{kind:?}")),
-    };
-    Attempt {
-        number: owed.attempts + 1,
-        started_at: now,
-        duration_ms: u32::try_from(takes).unwrap_or(u32::MAX),
-        revision: 1,
-        signature: String::new(),
-        response_status: status,
-        response_headers: String::new(),
-        response_body: String::new(),
-        error,
-        error_type: "http",
     }
 }
