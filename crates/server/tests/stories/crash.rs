@@ -14,7 +14,7 @@ use crate::{assert_intact, path, register, settled_totals};
 
 const KILLS: u32 = 12;
 /// From an answer of a receiver to the commit of the settlement, with two busy cores in a debug build.
-const SETTLED_WITHIN: Duration = Duration::from_millis(500);
+const SETTLED_WITHIN: Duration = Duration::from_secs(4);
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn killed_again_and_again_under_load_it_loses_nothing() {
