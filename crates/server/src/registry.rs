@@ -18,8 +18,8 @@ use tidings_core::retry::RetryPolicy;
 use tidings_core::time::Timestamp;
 use tidings_core::verdict::Rules;
 use tidings_core::webhook::{BodyChoice, Webhook};
+use tidings_wire::keys::Keys;
 use tidings_wire::profile::{BodyShape, Profile};
-use tidings_wire::secret::Secret;
 use tidings_wire::sign::Signer;
 
 /// Profiles by name: the built-in ones, and those of the configuration.
@@ -58,8 +58,9 @@ impl Outgoing {
         let rules = Rules { policy, final_statuses: profile.final_statuses.clone() };
         let shape = shape_of(&profile, webhook.body);
         let target = egress.parse_url(&webhook.url).ok().map(Arc::new);
-        let signers = webhook.secrets.iter().filter_map(|slot| {
-            Secret::parse(&slot.text).ok().map(|secret| (Signer::new(&secret), slot.valid_until))
+        let signers = webhook.secrets.iter().flat_map(|slot| {
+            let keys = Keys::parse(&slot.text).unwrap_or_default();
+            keys.signers().map(|signer| (signer, slot.valid_until)).collect::<Vec<_>>()
         });
         let (signers, valid_until) = signers.unzip();
         Self {
@@ -87,6 +88,8 @@ impl Outgoing {
         let mut signers: Vec<&Signer> =
             all.filter(|(_, until)| valid(until)).map(|(signer, _)| signer).collect();
         if !self.profile.has_room_for_several_signatures() {
+            // An Ed25519 key is left over when the profile changed during a rotation.
+            signers.retain(|signer| signer.mac_key().is_some());
             signers.reverse();
             signers.truncate(1);
         }

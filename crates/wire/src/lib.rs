@@ -10,7 +10,7 @@
 //! | verify what you receive | [`verify`] |
 //! | know what a kind of receiver expects | [`profile`] and the files beside it |
 //! | send | [`body::build`], then [`request::compose`] |
-//! | sign by hand | [`sign`], [`secret`] |
+//! | sign by hand | [`sign`], with keys of [`secret`] and [`ed25519`] |
 //! | print JSON as JavaScript does | [`canonical`] |
 //!
 //! # One request
@@ -64,6 +64,8 @@
 
 pub mod body;
 pub mod canonical;
+pub mod ed25519;
+pub mod keys;
 pub mod profile;
 pub mod request;
 pub mod sample;

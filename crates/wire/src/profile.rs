@@ -99,8 +99,8 @@ pub struct SignatureRule {
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Scheme {
-    /// `v1,<base64>` over `{event_id}.{timestamp_s}.{body}`, one for each secret, space separated
-    /// (Standard Webhooks). Such a profile must send both in `webhook-id` and `webhook-timestamp`.
+    /// `v1,<base64>` over `{event_id}.{timestamp_s}.{body}`, one for each secret, space separated;
+    /// `v1a,<base64>` for Ed25519 keys (Standard Webhooks). Such a profile must send id and timestamp.
     StandardV1,
     /// `<prefix><hex>` over the body, one only.
     HmacHex {
@@ -113,6 +113,11 @@ impl Scheme {
     /// Whether old and new secret can both sign while a rotation overlaps. Where they cannot, the
     /// old one signs until the overlap ends.
     pub fn has_room_for_several(&self) -> bool {
+        matches!(self, Self::StandardV1)
+    }
+
+    /// Whether an Ed25519 key can sign. Where it cannot, only a shared secret can.
+    pub fn takes_ed25519(&self) -> bool {
         matches!(self, Self::StandardV1)
     }
 }

@@ -55,8 +55,8 @@ pub type Headers<'a> = Vec<(&'a str, Cow<'a, str>)>;
 #[derive(Debug, Clone, PartialEq, Eq, Error)]
 #[non_exhaustive]
 pub enum ComposeError {
-    /// The profile signs every request, and no key was handed in.
-    #[error("the profile `{0}` signs every request, but there is no secret")]
+    /// The profile signs every request, and no key was handed in that can sign in its scheme.
+    #[error("the profile `{0}` signs every request, but there is no secret that it can use")]
     NoSecret(String),
     /// A value that would break the header section, as an id with a line break.
     #[error("the value of the header `{0}` cannot be sent")]
@@ -65,7 +65,7 @@ pub enum ComposeError {
 
 /// Makes the headers of one attempt.
 ///
-/// A scheme with room for one signature uses the first signer.
+/// A scheme with room for one signature uses the first signer that has a key for it.
 ///
 /// ```
 /// use tidings_wire::{profile::Profile, request::*, secret::Secret, sign::Signer};
@@ -128,18 +128,22 @@ pub fn compose<'a>(attempt: &Attempt<'a>) -> Result<Headers<'a>, ComposeError> {
 
 fn signature<'a>(attempt: &Attempt<'a>) -> Result<Option<(&'a str, String)>, ComposeError> {
     let Some(rule) = &attempt.profile.signature else { return Ok(None) };
-    let Some(signer) = attempt.signers.first() else {
+    let no_secret = || ComposeError::NoSecret(attempt.profile.name.clone());
+    if attempt.signers.is_empty() {
         return match attempt.profile.secret {
             SecretRule::Optional => Ok(None),
-            _ => Err(ComposeError::NoSecret(attempt.profile.name.clone())),
+            _ => Err(no_secret()),
         };
-    };
+    }
     let value = match &rule.scheme {
         Scheme::StandardV1 => {
             let timestamp = attempt.timestamp_s.to_string();
             sign::standard(attempt.signers, attempt.delivery.event_id, &timestamp, attempt.body)
         }
-        Scheme::HmacHex { prefix } => sign::hmac_hex(signer, prefix, attempt.body),
+        Scheme::HmacHex { prefix } => {
+            let key = attempt.signers.iter().find_map(Signer::mac_key).ok_or_else(no_secret)?;
+            sign::hmac_hex(key, prefix, attempt.body)
+        }
     };
     Ok(Some((&rule.header, value)))
 }

@@ -5,6 +5,7 @@ use std::fmt;
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use thiserror::Error;
+use zeroize::Zeroize;
 
 /// How Standard Webhooks marks a symmetric key.
 const PREFIX: &str = "whsec_";
@@ -18,7 +19,7 @@ const TEXT_BYTES: std::ops::RangeInclusive<usize> = 1..=255;
 /// * any other text: its UTF-8 bytes are the key, 1 to 255 of them. That is what
 ///   `crypto.createHmac('sha256', secret)` does in the receivers that were there before.
 ///
-/// `Debug` shows nothing of the key.
+/// Its memory is overwritten when it is dropped, and `Debug` shows nothing of it.
 ///
 /// ```
 /// use tidings_wire::secret::Secret;
@@ -46,7 +47,8 @@ pub enum SecretError {
     /// What follows `whsec_` decodes to fewer than 24 or more than 64 bytes.
     #[error("after `whsec_` a secret must decode to 24 to 64 bytes, this one has {0}")]
     KeyLength(usize),
-    /// `whpk_` or `whsk_`: a key for Ed25519. With a public key as HMAC key anybody could sign.
+    /// `whpk_` or `whsk_`: a key for Ed25519 (see [`ed25519`](crate::ed25519)). With a public key as
+    /// HMAC key anybody could sign.
     #[error("`whpk_` and `whsk_` mark Ed25519 keys, which cannot be used as a shared secret")]
     Asymmetric,
 }
@@ -64,10 +66,11 @@ impl Secret {
             return Ok(Self { key: text.as_bytes().to_vec(), prefixed: false });
         };
         let key = STANDARD.decode(encoded).map_err(|_| SecretError::Base64)?;
-        if !PREFIXED_BYTES.contains(&key.len()) {
-            return Err(SecretError::KeyLength(key.len()));
+        let secret = Self { key, prefixed: true };
+        match secret.key.len() {
+            length if PREFIXED_BYTES.contains(&length) => Ok(secret),
+            length => Err(SecretError::KeyLength(length)),
         }
-        Ok(Self { key, prefixed: true })
     }
 
     /// The key of another sender, for verifying what it sends: some give out keys that are shorter
@@ -105,6 +108,11 @@ impl Secret {
         }
     }
 
+    /// Whether it was given with `whsec_`.
+    pub fn is_prefixed(&self) -> bool {
+        self.prefixed
+    }
+
     /// The secret as the official Standard Webhooks libraries take it, text secrets as well.
     ///
     /// Those libraries take any length. [`Secret::parse`] does not: a text secret of fewer than 24
@@ -113,6 +121,12 @@ impl Secret {
         let mut text = String::from(PREFIX);
         STANDARD.encode_string(&self.key, &mut text);
         text
+    }
+}
+
+impl Drop for Secret {
+    fn drop(&mut self) {
+        self.key.zeroize();
     }
 }
 

@@ -13,7 +13,7 @@ use base64::engine::general_purpose::STANDARD;
 use thiserror::Error;
 
 use crate::secret::Secret;
-use crate::sign::{MacBytes, Signer};
+use crate::sign::{MacBytes, MacKey};
 
 /// How far the clocks of sender and receiver may be apart: five minutes, as in the official
 /// Standard Webhooks libraries.
@@ -160,9 +160,9 @@ pub fn verify_standard<'a>(
 /// Verifies `<prefix><hex>` over the body: profiles `emp` and `aegisx` with the prefix `sha256=`.
 ///
 /// ```
-/// use tidings_wire::{secret::Secret, sign::{Signer, hmac_hex}, verify::verify_hmac_hex};
+/// use tidings_wire::{secret::Secret, sign::{MacKey, hmac_hex}, verify::verify_hmac_hex};
 /// let secret = Secret::parse("your-secret-key")?;
-/// let header = hmac_hex(&Signer::new(&secret), "sha256=", b"{}");
+/// let header = hmac_hex(&MacKey::new(&secret), "sha256=", b"{}");
 /// verify_hmac_hex(&[secret], "sha256=", Some(header.as_bytes()), b"{}")?;
 /// # Ok::<(), Box<dyn std::error::Error>>(())
 /// ```
@@ -184,7 +184,7 @@ fn matches_any(secrets: &[Secret], signed: &[&[u8]], macs: &[MacBytes]) -> Resul
     if secrets.is_empty() {
         return Err(VerifyError::NoSecret);
     }
-    match secrets.iter().any(|secret| Signer::new(secret).accepts(signed, macs)) {
+    match secrets.iter().any(|secret| MacKey::new(secret).accepts(signed, macs)) {
         true => Ok(()),
         false => Err(VerifyError::Mismatch),
     }

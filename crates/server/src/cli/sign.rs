@@ -3,8 +3,9 @@
 use anyhow::Result;
 use clap::Args;
 use tidings_core::event::is_client_id;
+use tidings_wire::keys::Keys;
 use tidings_wire::secret::Secret;
-use tidings_wire::sign::{Signer, hmac_hex, standard};
+use tidings_wire::sign::{MacKey, Signer, hmac_hex, standard};
 
 use super::Usage;
 use super::input;
@@ -16,7 +17,7 @@ use crate::clock::Clock;
 #[derive(Debug, Args)]
 #[command(after_help = EXAMPLES)]
 pub struct Sign {
-    /// The webhook's secret; @FILE reads it from a file
+    /// The webhook's secret; @FILE reads it from a file. `whsk_` keys sign with Ed25519
     #[arg(long, value_name = "SECRET", env = "TIDINGS_WEBHOOK_SECRET", hide_env_values = true)]
     secret: String,
     /// Event id, which `standard` signs
@@ -43,11 +44,13 @@ Send what was signed:
 
 impl Sign {
     pub(super) fn run(&self) -> Result<()> {
-        let secret = secret(&self.secret)?;
-        let body = input::stdin()?;
-        let signer = Signer::new(&secret);
+        let text = given(&self.secret)?;
+        let keys = Keys::parse(&text).map_err(|error| Usage(format!("--secret: {error}")))?;
         if self.profile != Scheme::Standard {
-            let value = hmac_hex(&signer, HEX_PREFIX, &body);
+            let (Some(secret), None) = (keys.shared, keys.ed25519) else {
+                return Err(Usage("--secret: `whsk_` keys sign `standard` only".to_owned()).into());
+            };
+            let value = hmac_hex(&MacKey::new(&secret), HEX_PREFIX, &input::stdin()?);
             return line(format!("{}: {value}", self.profile.header()));
         }
         let id = self.id.as_deref().unwrap_or_default();
@@ -57,7 +60,8 @@ impl Sign {
         }
         let now = Clock::system().now().as_secs();
         let timestamp = self.timestamp.unwrap_or(now).to_string();
-        let value = standard(&[signer], id, &timestamp, &body);
+        let signers: Vec<Signer> = keys.signers().collect();
+        let value = standard(&signers, id, &timestamp, &input::stdin()?);
         line(format!("webhook-id: {id}"))?;
         line(format!("webhook-timestamp: {timestamp}"))?;
         line(format!("{}: {value}", self.profile.header()))
@@ -66,6 +70,9 @@ impl Sign {
 
 /// A secret as it was typed, or from a file.
 pub(super) fn secret(text: &str) -> Result<Secret> {
-    let text = if text.starts_with('@') { input::text("--secret", text)? } else { text.to_owned() };
-    Ok(Secret::parse(&text).map_err(|error| Usage(format!("--secret: {error}")))?)
+    Ok(Secret::parse(&given(text)?).map_err(|error| Usage(format!("--secret: {error}")))?)
+}
+
+fn given(text: &str) -> Result<String> {
+    if text.starts_with('@') { input::text("--secret", text) } else { Ok(text.to_owned()) }
 }

@@ -1,7 +1,10 @@
 //! Rotation: what really arrives verifies, with the secrets that it should.
 
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
 use serde_json::{Value, json};
 use tidings_core::time::{DAY_MS, HOUR_MS};
+use tidings_wire::ed25519::PublicKey;
 use tidings_wire::secret::Secret;
 use tidings_wire::verify::{StandardHeaders, VerifyError, verify_hmac_hex, verify_standard};
 
@@ -81,6 +84,78 @@ async fn where_there_is_room_for_one_the_old_one_signs() {
         verify_hmac_hex(&[expected], "sha256=", header, &request.body).expect("it verifies");
         tidings.advance(HOUR_MS);
     }
+}
+
+const SHARED: &str = "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw";
+const ED25519: &str = "whsk_BwcHBwcHBwcHBwcHBwcHBwcHBwcHBwcHBwcHBwcHBwc=";
+const PUBLIC: &str = "whpk_6kpsY+KcUgq+9VB7Ey7F+ZVHdq6+vnuSQh7qaRRG0iw=";
+
+/// Whether the `v1a` signature is that of the public key.
+fn signed_with_ed25519(request: &Received, public: &str) -> bool {
+    let value = request.header("webhook-signature");
+    let base64 = value.split(' ').find_map(|token| token.strip_prefix("v1a,")).expect("v1a");
+    let signature = STANDARD.decode(base64).expect("base64").try_into().expect("64 bytes");
+    let before = ["webhook-id", "webhook-timestamp"].map(|name| request.header(name));
+    let signed = [format!("{}.{}.", before[0], before[1]).as_bytes(), &request.body].concat();
+    PublicKey::parse(public).expect("a public key").accepts(&signed, &signature)
+}
+
+#[tokio::test]
+async fn an_ed25519_key_signs_alone_or_beside_a_shared_secret() {
+    let tidings = Tidings::start().await;
+    let receiver = Receiver::start().await;
+    let made = register(&tidings, &receiver, json!({"secret": ED25519})).await;
+    assert_eq!(made["public_key"], PUBLIC);
+    assert_eq!(made.get("secret_whsec"), None);
+    publish(&tidings, json!({"n": 1.0})).await;
+    let request = receiver.next().await;
+    assert!(request.header("webhook-signature").starts_with("v1a,"));
+    assert!(signed_with_ed25519(&request, PUBLIC));
+
+    // The old key, and the two new ones.
+    let another = "whsk_AAECAwQFBgcICQoLDA0ODxAREhMUFRYXGBkaGxwdHh8=";
+    let both = json!({"secret": format!("{SHARED} {another}")});
+    let rotated = rotate(&tidings, &made, both).await;
+    publish(&tidings, json!({"n": 2.0})).await;
+    let request = receiver.next().await;
+    let versions: Vec<&str> = request
+        .header("webhook-signature")
+        .split(' ')
+        .filter_map(|token| Some(token.split_once(',')?.0))
+        .collect();
+    assert_eq!(versions, ["v1", "v1a", "v1a"]);
+    assert!(signed_by(&request, &Secret::parse(SHARED).expect("it is"), tidings.now().as_secs()));
+    assert!(signed_with_ed25519(&request, rotated["public_key"].as_str().expect("it has one")));
+}
+
+#[tokio::test]
+async fn only_standard_webhooks_have_room_for_ed25519() {
+    let tidings = Tidings::start().await;
+    let receiver = Receiver::start().await;
+    for (profile, secret, why) in [
+        ("emp", ED25519.to_owned(), "the profile `emp` cannot sign with a `whsk_` key"),
+        ("aegisx", format!("{SHARED} {ED25519}"), "the profile `aegisx` cannot sign with"),
+        ("standard", PUBLIC.to_owned(), "`whpk_` marks a public key, which cannot sign"),
+        ("standard", "whsk_AAAA".to_owned(), "after `whsk_` a key must decode to 32 or 64 bytes"),
+        ("standard", format!("{SHARED} {SHARED}"), "a secret holds at most one"),
+    ] {
+        let url = receiver.url();
+        let body = json!({"url": url, "events": ["*"], "profile": profile, "secret": secret});
+        let problem = tidings.post("/api/webhooks", body).await.problem(422);
+        let error = &problem["errors"][0];
+        assert_eq!(error["pointer"], "/secret");
+        assert!(error["detail"].as_str().expect("a text").starts_with(why), "{error}");
+    }
+
+    // Nor does it get there when the profile changes under the key.
+    let made = register(&tidings, &receiver, json!({"secret": ED25519})).await;
+    let change = json!({"profile": "emp"});
+    assert_eq!(tidings.patch(&path(&made), change).await.pointers(), ["/secret"]);
+    let change = json!({"profile": "emp", "secret": "your-secret-key"});
+    tidings.patch(&path(&made), change).await.expect(200);
+    let rotation = json!({"secret": ED25519});
+    let refused = tidings.post(&format!("{}/rotate-secret", path(&made)), rotation).await;
+    assert_eq!(refused.pointers(), ["/secret"]);
 }
 
 #[tokio::test]

@@ -16,7 +16,7 @@ use tidings_store::history::deliveries::DeliveryRecord;
 use tidings_wire::body::{self, EventView, WebhookView};
 use tidings_wire::profile::Profile;
 use tidings_wire::request::{self, DeliveryView};
-use tidings_wire::sign::Signer;
+use tidings_wire::sign::{MacKey, Signer};
 
 use super::attempts::HeaderLines;
 use crate::api::App;
@@ -123,7 +123,7 @@ impl<'a> Rebuild<'a> {
     ) -> HeaderLines {
         let event_id = event.public_id();
         // Only puts the signature in its place: the one that was sent takes it.
-        let stand_in = [Signer::from_key(&[])];
+        let stand_in = [Signer::Mac(MacKey::from_key(&[]))];
         let signed = !attempt.signature.is_empty();
         let composed = request::compose(&request::Attempt {
             profile: &shape.profile,

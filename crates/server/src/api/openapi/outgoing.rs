@@ -6,7 +6,7 @@ use serde::Serialize;
 use tidings_wire::body::{self, EventView, WebhookView};
 use tidings_wire::profile::{BodyShape, Profile};
 use tidings_wire::request::{self, DeliveryView};
-use tidings_wire::sign::Signer;
+use tidings_wire::sign::{MacKey, Signer};
 use utoipa::openapi::content::Content;
 use utoipa::openapi::path::{
     HttpMethod, OperationBuilder, Parameter, ParameterIn, PathItem, Paths,
@@ -162,7 +162,7 @@ fn sample(profile: &Profile, shape: BodyShape) -> (Vec<u8>, Vec<(String, String)
     };
     let webhook = WebhookView { id: "wh_05n3q0c8g0000", name: Some("orders") };
     let body = body::build(shape, &event, &webhook, 1).unwrap_or_default().into_owned();
-    let signers = [Signer::from_key(b"an example, not a secret")];
+    let signers = [Signer::Mac(MacKey::from_key(b"an example, not a secret"))];
     let headers = request::compose(&request::Attempt {
         profile,
         shape,

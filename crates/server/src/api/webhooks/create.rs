@@ -39,7 +39,8 @@ pub struct WebhookFields {
     /// 1 to 255 characters.
     name: Option<String>,
     /// 1 to 255 bytes of text, or `whsec_` and base64 of 24 to 64 bytes. Made up when the profile
-    /// needs one and none is given.
+    /// needs one and none is given. For Standard Webhooks also an Ed25519 key, `whsk_` and base64 of
+    /// 32 or 64 bytes, or both, `whsec_… whsk_…`.
     secret: Option<String>,
     /// `job_types`, `job_priorities`, `machine_ids`, `worker_ids` (lists; `*` stands for any
     /// characters) and `custom_filters` (path into the data → value, list of values, or tests such as

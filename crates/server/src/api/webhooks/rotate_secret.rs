@@ -87,16 +87,16 @@ fn rotated(app: &App, current: &Webhook, body: &[u8], now: Timestamp) -> Result<
     let mut form = Form::parse(body)?;
     let overlap_ms = form.integer("overlap_ms", 0, ROTATION_OVERLAP_MS_MAX).value();
     let given = form.text("secret").value().map(std::borrow::Cow::into_owned);
+    let profile = app.registry.profile_or_standard(&current.profile);
     if let Some(text) = &given {
         let is_current = current.secrets.first().is_some_and(|secret| secret.text == *text);
-        match secret::parse(text) {
+        match secret::check(text, profile) {
             Err(detail) => form.refuse("secret", detail),
             Ok(()) if is_current => form.refuse("secret", "is the current one"),
             Ok(()) => {}
         }
     }
     form.finish()?;
-    let profile = app.registry.profile_or_standard(&current.profile);
     let text = given.unwrap_or_else(|| secret::generate(profile));
     let until = now + overlap_ms.unwrap_or(ROTATION_OVERLAP_MS_DEFAULT);
     let secrets = succeed(current.secrets.clone(), text, until, now)?;

@@ -177,10 +177,7 @@ impl<'a> Reader<'_, 'a> {
 
     fn secret(&mut self, webhook: &mut Webhook, profile: &Profile) {
         match self.text("secret", webhook.secrets.is_empty()) {
-            Given::Value(text) => match secret::parse(&text) {
-                Ok(()) => set_secret(webhook, text.into_owned()),
-                Err(detail) => self.form.refuse("secret", detail),
-            },
+            Given::Value(text) => set_secret(webhook, text.into_owned()),
             Given::Null => webhook.secrets.clear(),
             Given::Absent => {}
         }
@@ -195,6 +192,11 @@ impl<'a> Reader<'_, 'a> {
                 }
                 _ => self.form.require("secret"),
             }
+        }
+        // Also the one that stays, which another profile may not be able to use.
+        if let Some(Err(detail)) = webhook.secrets.first().map(|s| secret::check(&s.text, profile))
+        {
+            self.form.refuse("secret", detail);
         }
     }
 
