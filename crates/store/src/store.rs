@@ -1,20 +1,18 @@
 //! The store as the server sees it.
 
+use std::borrow::Cow;
 use std::path::Path;
 use std::sync::Arc;
 
-use tidings_core::delivery::{Lane, Owed};
-use tidings_core::event::Event;
-use tidings_core::id::EventId;
 use tidings_core::publication::Publication;
 use tidings_core::settlement::Settlement;
 use tidings_core::time::Timestamp;
 use tokio::sync::oneshot;
 
 use crate::change::{Change, ChangeAnswer, Control, ControlAnswer, PublishAnswer};
-use crate::committed::{Committed, LaneSummary};
+use crate::committed::Committed;
 use crate::error::{OpenError, ReadError, WriteError};
-use crate::queue::{Answer, Job, Queue, sqlite};
+use crate::queue::{Answer, Job, Queue, Reader, sqlite};
 use crate::value::{Row, Value};
 
 /// The clock that the store is handed.
@@ -61,26 +59,6 @@ impl Store {
         answered.await.unwrap_or(Err(WriteError::Closed))
     }
 
-    /// Every lane in which something waits.
-    pub async fn lanes(&self) -> Result<Vec<LaneSummary>, ReadError> {
-        self.queue.lanes().await
-    }
-
-    /// The first rows of a lane by `(ready_at, id)`, small payloads along with them.
-    pub async fn page(&self, lane: Lane, limit: usize) -> Result<Vec<Owed>, ReadError> {
-        self.queue.page(lane, limit).await
-    }
-
-    /// An event, whoever owns it: for the sender.
-    pub async fn event(&self, id: EventId) -> Result<Option<Arc<Event>>, ReadError> {
-        self.queue.event(id).await
-    }
-
-    /// The largest id in use: where an [`tidings_core::id::IdSource`] continues.
-    pub async fn largest_id(&self) -> Result<i64, ReadError> {
-        self.queue.largest_id().await
-    }
-
     /// Does now what maintenance would do when the committer is idle (retention, sorted indexes,
     /// endings), until nothing is left to do.
     pub async fn maintain(&self) -> Result<(), WriteError> {
@@ -97,12 +75,21 @@ impl Store {
         self.queue.close().await;
     }
 
-    /// Runs one of the shared queries.
+    /// Runs one of the shared queries, for people.
     pub(crate) async fn rows(
         &self,
-        sql: impl Into<std::borrow::Cow<'static, str>>,
+        sql: impl Into<Cow<'static, str>>,
         args: Vec<Value>,
     ) -> Result<Vec<Row>, ReadError> {
-        self.queue.rows(sql.into(), args).await
+        self.read(Reader::People, sql, args).await
+    }
+
+    pub(crate) async fn read(
+        &self,
+        reader: Reader,
+        sql: impl Into<Cow<'static, str>>,
+        args: Vec<Value>,
+    ) -> Result<Vec<Row>, ReadError> {
+        self.queue.rows(reader, sql.into(), args).await
     }
 }

@@ -34,8 +34,6 @@ const DELETE: &str = "UPDATE webhooks SET deleted_at = $1, secrets = $2 \
      WHERE id = $3 AND tenant = $4 AND deleted_at IS NULL";
 pub(crate) const END_DELIVERIES: &str = "INSERT INTO ending (webhook, upto) VALUES ($1, $2) \
      ON CONFLICT (webhook) DO UPDATE SET upto = excluded.upto";
-pub(crate) const UPSERT_HEALTH: &str = "INSERT INTO webhook_health (webhook, doc) VALUES ($1, $2) \
-     ON CONFLICT (webhook) DO UPDATE SET doc = excluded.doc";
 const DELETE_HEALTH: &str = "DELETE FROM webhook_health WHERE webhook = $1";
 const ALL: &str = "SELECT id, tenant, revision, doc, created_at, updated_at, secrets \
      FROM webhooks WHERE deleted_at IS NULL ORDER BY id";
@@ -56,7 +54,6 @@ pub(crate) const SQL: &[&str] = &[
     RESEAL,
     DELETE,
     END_DELIVERIES,
-    UPSERT_HEALTH,
     DELETE_HEALTH,
     ALL,
     ONE,

@@ -1,14 +1,15 @@
 //! The shared statements: one text for every database.
 
 use super::world::{Factory, World};
+use crate::queue::reads;
 use crate::{Value, catalogue, history};
 
 /// Each prepares, numbers its arguments in the order of their appearance (SQLite takes them by it),
 /// and keeps to what all databases have in common.
 pub async fn shared_statements_prepare(factory: &dyn Factory) {
     let world = World::new(factory);
-    let catalogue = catalogue::statements().map(str::to_owned);
-    let all: Vec<String> = catalogue.chain(history::statements()).collect();
+    let fixed = catalogue::statements().chain(reads::SQL.iter().copied()).map(str::to_owned);
+    let all: Vec<String> = fixed.chain(history::statements()).collect();
     assert!(all.len() > 40);
     for sql in all {
         let mut highest = 0;

@@ -2,40 +2,50 @@
 //!
 //! A backend takes jobs, commits them in batches in the order that [`tidings_core::batch`] chooses,
 //! answers each after its commit, and tells the sink. It also runs the shared queries.
+//!
+//! In reading order: [`committer`] (what waits) → [`writer`] (the thread) → [`batch`] (a transaction,
+//! and what each kind of work writes) → [`transaction`] (what a database brings to it) → [`sqlite`].
 
 use std::borrow::Cow;
 use std::fmt::Debug;
 use std::future::Future;
 use std::pin::Pin;
-use std::sync::Arc;
 
-use tidings_core::delivery::{Lane, Owed};
-use tidings_core::event::Event;
-use tidings_core::id::EventId;
 use tidings_core::publication::Publication;
 use tidings_core::settlement::Settlement;
 use tokio::sync::oneshot;
 
 use crate::change::{Change, ChangeAnswer, Control, ControlAnswer, PublishAnswer};
-use crate::committed::LaneSummary;
 use crate::error::{ReadError, WriteError};
 use crate::value::{Row, Value};
 
+mod batch;
+mod committer;
+pub(crate) mod reads;
 pub(crate) mod sqlite;
+mod table;
+mod transaction;
+mod writer;
 
-/// Boxed once per page or query, which is noise beside the query itself.
-pub(crate) type Reading<'a, T> = Pin<Box<dyn Future<Output = Result<T, ReadError>> + Send + 'a>>;
+/// Boxed once per query, which is noise beside the query itself.
+pub(crate) type Reading<'a> =
+    Pin<Box<dyn Future<Output = Result<Vec<Row>, ReadError>> + Send + 'a>>;
+
+/// Who reads. Each has connections of its own, so that nobody's query delays the dispatcher's.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Reader {
+    /// People and the API, with little patience: their query is interrupted.
+    People,
+    /// The dispatcher and the sender.
+    Dispatcher,
+}
 
 /// A database that keeps the queue.
 pub(crate) trait Queue: Debug + Send + Sync {
     /// Takes a job; never blocks. A job that cannot be taken is answered at once.
     fn submit(&self, job: Job);
-    fn lanes(&self) -> Reading<'_, Vec<LaneSummary>>;
-    fn page(&self, lane: Lane, limit: usize) -> Reading<'_, Vec<Owed>>;
-    fn event(&self, id: EventId) -> Reading<'_, Option<Arc<Event>>>;
-    fn largest_id(&self) -> Reading<'_, i64>;
     /// Runs a shared query: `$1`, `$2` … in order of first appearance.
-    fn rows(&self, sql: Cow<'static, str>, args: Vec<Value>) -> Reading<'_, Vec<Row>>;
+    fn rows(&self, reader: Reader, sql: Cow<'static, str>, args: Vec<Value>) -> Reading<'_>;
     fn close(&self) -> Pin<Box<dyn Future<Output = ()> + Send + '_>>;
 }
 

@@ -1,7 +1,4 @@
 //! The queue in an embedded SQLite file: one process, one thread that writes, readers beside it.
-//!
-//! In reading order: [`committer`] (what waits) → [`writer`] (the thread) → [`batch`] (a transaction)
-//! → what each kind of work writes.
 
 use std::borrow::Cow;
 use std::fmt;
@@ -13,38 +10,23 @@ use std::thread::JoinHandle;
 use std::time::Duration;
 
 use rusqlite::{Connection, params_from_iter};
-use tidings_core::delivery::{Lane, Owed};
-use tidings_core::event::Event;
-use tidings_core::id::EventId;
 
 use self::checkpoint::Checkpoints;
-use self::committer::Committer;
 use self::readers::Readers;
-use self::writer::Writer;
-use crate::committed::LaneSummary;
+use self::write::Writing;
+use super::committer::Committer;
+use super::transaction::Trouble;
+use super::writer::Writer;
 use crate::error::OpenError;
-use crate::queue::{Job, Queue, Reading};
+use crate::queue::{Job, Queue, Reader, Reading};
 use crate::store::{Now, Sink};
 use crate::value::{Row, Value};
 
-mod batch;
-mod change;
 mod checkpoint;
-mod committer;
-mod control;
-mod fanout;
-mod index;
-mod maintain;
-mod publish;
 mod readers;
-mod reads;
-mod retention;
-mod rollup;
 mod schema;
-mod seen;
-mod settle;
 mod value;
-mod writer;
+mod write;
 
 /// Where the database and the lock are, in the data directory.
 const DATABASE: &str = "tidings.db";
@@ -98,8 +80,9 @@ impl Sqlite {
         let page_size = page_size.unsigned_abs();
         let checkpoints = Checkpoints::start(&mut conn, helper, page_size, BUSY_TIMEOUT)?;
         let committer = Arc::new(Committer::new(now));
-        let writer = Writer::new(conn, Arc::clone(&committer), checkpoints, sink);
-        let writer = writer.map_err(database)?;
+        let writing = Writing { conn, checkpoints };
+        let writer = Writer::new(writing, Arc::clone(&committer), sink);
+        let writer = writer.map_err(|Trouble { text, .. }| OpenError::Database(text))?;
         let thread = std::thread::Builder::new().name("tidings-writer".into());
         let writer = thread.spawn(move || writer.run()).map_err(io)?;
         Ok(Self {
@@ -177,24 +160,12 @@ impl Queue for Sqlite {
         self.committer.submit(job);
     }
 
-    fn lanes(&self) -> Reading<'_, Vec<LaneSummary>> {
-        Box::pin(self.queue.run(reads::lanes))
-    }
-
-    fn page(&self, lane: Lane, limit: usize) -> Reading<'_, Vec<Owed>> {
-        Box::pin(self.queue.run(move |conn| reads::page(conn, lane, limit)))
-    }
-
-    fn event(&self, id: EventId) -> Reading<'_, Option<Arc<Event>>> {
-        Box::pin(self.queue.run(move |conn| reads::event(conn, id)))
-    }
-
-    fn largest_id(&self) -> Reading<'_, i64> {
-        Box::pin(self.queue.run(reads::largest_id))
-    }
-
-    fn rows(&self, sql: Cow<'static, str>, args: Vec<Value>) -> Reading<'_, Vec<Row>> {
-        Box::pin(self.history.run(move |conn| shared(conn, &sql, &args)))
+    fn rows(&self, reader: Reader, sql: Cow<'static, str>, args: Vec<Value>) -> Reading<'_> {
+        let readers = match reader {
+            Reader::People => &self.history,
+            Reader::Dispatcher => &self.queue,
+        };
+        Box::pin(readers.run(move |conn| shared(conn, &sql, &args)))
     }
 
     fn close(&self) -> Pin<Box<dyn Future<Output = ()> + Send + '_>> {

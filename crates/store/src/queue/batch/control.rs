@@ -1,21 +1,21 @@
 //! What people do with deliveries: send again, cancel.
 
-use rusqlite::{OptionalExtension as _, Row, params, params_from_iter};
 use tidings_core::delivery::{Lane, Owed, Payload, Status};
-use tidings_core::id::{DeliveryId, EventId, TenantId, WebhookId};
+use tidings_core::id::{DeliveryId, TenantId};
 use tidings_core::limits::FANOUT_SLICE;
 use tidings_core::settlement::{Attempt, Reason, Settlement};
 use tidings_core::time::Timestamp;
 
-use super::batch::{Applied, Failure, Tx};
-use super::reads;
 use super::rollup::Noted;
 use super::settle::End;
+use super::{Applied, Failure, Tx};
 use crate::catalogue::webhooks;
 use crate::change::{Control, ControlAnswer, RedriveFilter};
 use crate::committed::Committed;
-use crate::error::WriteError;
+use crate::error::{ReadError, WriteError};
 use crate::history::Query;
+use crate::queue::reads;
+use crate::value::Fields;
 
 type Controlled = (ControlAnswer, Vec<Committed>);
 
@@ -33,41 +33,39 @@ const ENDED: &str = "SELECT id, tenant, webhook, slot, event, revision, attempts
      completed_at, last_attempt_at, duration_ms, attempt_revision, signature, response_status, \
      response_headers, response_body FROM deliveries";
 
-fn ended_row(row: &Row<'_>) -> rusqlite::Result<Ended> {
+/// Reads the columns of [`ENDED`].
+fn ended(mut f: Fields) -> Result<Ended, ReadError> {
     let owed = Owed {
-        id: DeliveryId::from_i64(row.get(0)?),
-        tenant: TenantId::from_i64(row.get(1)?),
-        lane: Lane { webhook: WebhookId::from_i64(row.get(2)?), slot: row.get(3)? },
-        event: EventId::from_i64(row.get(4)?),
-        revision: row.get(5)?,
+        id: f.take()?,
+        tenant: f.take()?,
+        lane: Lane { webhook: f.take()?, slot: f.take()? },
+        event: f.take()?,
+        revision: f.take()?,
         ready_at: Timestamp::MAX,
         not_before: Timestamp::MAX,
         expires_at: None,
-        attempts: row.get(6)?,
+        attempts: f.take()?,
         attempts_granted: 0,
         payload: Payload::Stored,
     };
-    let folded = match row.get::<_, Option<u32>>(10)? {
+    let (status, completed_at) = (f.take()?, f.take()?);
+    let started_at: Option<Timestamp> = f.take()?;
+    let folded = match f.take::<Option<u32>>()? {
         None => None,
         Some(duration_ms) => Some(Attempt {
             number: 1,
-            started_at: Timestamp::from_millis(row.get(9)?),
+            started_at: started_at.ok_or(ReadError::Inconsistent("deliveries.last_attempt_at"))?,
             duration_ms,
-            revision: row.get(11)?,
-            signature: row.get(12)?,
-            response_status: row.get(13)?,
-            response_headers: row.get(14)?,
-            response_body: row.get(15)?,
+            revision: f.take()?,
+            signature: f.take()?,
+            response_status: f.take()?,
+            response_headers: f.take()?,
+            response_body: f.take()?,
             error: String::new(),
             error_type: "",
         }),
     };
-    Ok(Ended {
-        owed,
-        status: Status::from_code(row.get(7)?).unwrap_or(Status::Failed),
-        completed_at: Timestamp::from_millis(row.get(8)?),
-        folded,
-    })
+    Ok(Ended { owed, status, completed_at, folded })
 }
 
 impl Tx<'_> {
@@ -87,17 +85,13 @@ impl Tx<'_> {
     }
 
     fn retry(&mut self, tenant: TenantId, id: DeliveryId, more: u16) -> Applied<Controlled> {
-        let ended = self
-            .conn
-            .prepare_cached(&format!("{ENDED} WHERE id = ? AND tenant = ?"))?
-            .query_row((id.as_i64(), tenant.as_i64()), ended_row)
-            .optional()?;
-        let Some(ended) = ended else {
-            let owed = reads::owed(self.conn, id)?.is_some_and(|owed| owed.tenant == tenant);
+        let sql = format!("{ENDED} WHERE id = $1 AND tenant = $2");
+        let Some(row) = self.row(&sql, &[id.into(), tenant.into()])? else {
+            let owed = self.owed(id)?.is_some_and(|owed| owed.tenant == tenant);
             let error = if owed { WriteError::StillOwed } else { WriteError::NotFound };
             return Err(Failure::Refused(error));
         };
-        match self.reopen(ended, more)? {
+        match self.reopen(ended(row.fields())?, more)? {
             Some(owed) => {
                 let answer = ControlAnswer { deliveries: 1, next: None };
                 Ok((answer, vec![Committed::Owed(owed)]))
@@ -115,15 +109,13 @@ impl Tx<'_> {
     ) -> Applied<Controlled> {
         let limit = limit.min(FANOUT_SLICE as u32);
         let query = redrive_query(tenant, filter, limit);
-        let ended: Vec<Ended> = self
-            .conn
-            .prepare_cached(&query.sql)?
-            .query_map(params_from_iter(&query.args), ended_row)?
-            .collect::<Result<_, _>>()?;
-        let full = ended.len() == limit as usize;
-        let last = ended.last().map(|ended| ended.owed.id);
-        let mut told = Vec::with_capacity(ended.len());
-        for ended in ended {
+        let rows = self.db.rows(&query.sql, &query.args)?;
+        let all = rows.into_iter().map(|row| ended(row.fields()));
+        let all: Vec<Ended> = all.collect::<Result<_, _>>()?;
+        let full = all.len() == limit as usize;
+        let last = all.last().map(|ended| ended.owed.id);
+        let mut told = Vec::with_capacity(all.len());
+        for ended in all {
             told.extend(self.reopen(ended, more)?.map(Committed::Owed));
         }
         let answer = ControlAnswer { deliveries: told.len() as u32, next: last.filter(|_| full) };
@@ -134,8 +126,7 @@ impl Tx<'_> {
     /// is taken back where it was counted.
     fn reopen(&mut self, ended: Ended, more: u16) -> Applied<Option<Owed>> {
         let Ended { owed, status, completed_at, folded } = ended;
-        let event = owed.event.as_i64();
-        if !self.conn.prepare_cached("SELECT 1 FROM events WHERE id = ?")?.exists([event])? {
+        if self.row("SELECT 1 FROM events WHERE id = $1", &[owed.event.into()])?.is_none() {
             return Ok(None);
         }
         let owed = Owed {
@@ -158,15 +149,11 @@ impl Tx<'_> {
     /// The receiver took a delivery while its webhook was going away: delivered is what it was, though
     /// it has been ended as owed to nobody meanwhile.
     pub(super) fn deliver_late(&mut self, settlement: &Settlement) -> Applied<()> {
-        let id = settlement.owed.id.as_i64();
-        let ended = self
-            .conn
-            .prepare_cached(&format!("{ENDED} WHERE id = ? AND reason = ?"))?
-            .query_row((id, Reason::Inactive.code()), ended_row)
-            .optional()?;
-        let Some(ended) = ended else { return Ok(()) };
-        let Some(owed) = self.reopen(ended, 0)? else { return Ok(()) };
-        self.hot.delete_queue.execute((id, owed.attempts))?;
+        let sql = format!("{ENDED} WHERE id = $1 AND reason = $2");
+        let args = [settlement.owed.id.into(), Reason::Inactive.code().into()];
+        let Some(row) = self.row(&sql, &args)? else { return Ok(()) };
+        let Some(owed) = self.reopen(ended(row.fields())?, 0)? else { return Ok(()) };
+        self.db.send(DELETE_OWED, &[owed.id.into()])?;
         let end = End {
             status: Status::Success,
             reason: Reason::Delivered,
@@ -177,17 +164,23 @@ impl Tx<'_> {
     }
 
     fn cancel(&mut self, tenant: TenantId, id: DeliveryId) -> Applied<Controlled> {
-        let owed = reads::owed(self.conn, id)?.filter(|owed| owed.tenant == tenant);
+        let owed = self.owed(id)?.filter(|owed| owed.tenant == tenant);
         let Some(owed) = owed else {
-            let ended = self
-                .conn
-                .prepare_cached("SELECT 1 FROM deliveries WHERE id = ? AND tenant = ?")?
-                .exists(params![id.as_i64(), tenant.as_i64()])?;
-            let error = if ended { WriteError::Conflict } else { WriteError::NotFound };
+            let sql = "SELECT 1 FROM deliveries WHERE id = $1 AND tenant = $2";
+            let ended = self.row(sql, &[id.into(), tenant.into()])?;
+            let error = if ended.is_some() { WriteError::Conflict } else { WriteError::NotFound };
             return Err(Failure::Refused(error));
         };
         let told = self.end_owed(&owed, Status::Cancelled, Reason::Cancelled)?;
         Ok((ControlAnswer { deliveries: 1, next: None }, vec![told]))
+    }
+
+    /// One row of the queue.
+    pub(super) fn owed(&mut self, id: DeliveryId) -> Applied<Option<Owed>> {
+        match self.row(reads::ONE, &[id.into()])? {
+            Some(row) => Ok(Some(reads::owed(&mut row.fields())?)),
+            None => Ok(None),
+        }
     }
 
     /// Ends an owed delivery without an attempt.
@@ -197,11 +190,13 @@ impl Tx<'_> {
         status: Status,
         reason: Reason,
     ) -> Applied<Committed> {
-        self.hot.delete_queue.execute((owed.id.as_i64(), owed.attempts))?;
+        self.db.send(DELETE_OWED, &[owed.id.into()])?;
         self.end(owed, &End { status, reason, attempt: None, at: self.now })?;
         Ok(Committed::Ended { lane: owed.lane, id: owed.id })
     }
 }
+
+const DELETE_OWED: &str = "DELETE FROM queue WHERE id = $1";
 
 /// Without statuses it is answered by the index of what did not succeed.
 fn redrive_query(tenant: TenantId, filter: &RedriveFilter, limit: u32) -> Query {

@@ -1,14 +1,14 @@
 //! Publications: events with the deliveries that are owed for them.
 
-use rusqlite::params;
 use tidings_core::delivery::Owed;
 use tidings_core::event::Event;
 use tidings_core::publication::{PlannedEvent, Publication, Published};
 
-use super::batch::{Applied, Tx};
 use super::rollup::Noted;
 use super::seen::{self, Kind, Seen};
+use super::{Applied, Tx};
 use crate::change::PublishAnswer;
+use crate::queue::table::Table;
 
 /// What is known of a publication before it is written.
 pub(super) enum Known {
@@ -28,17 +28,17 @@ impl Tx<'_> {
     }
 
     /// What was seen of it. Refuses a conflict; writes nothing.
-    pub(super) fn known(&self, publication: &Publication) -> Applied<Known> {
+    pub(super) fn known(&mut self, publication: &Publication) -> Applied<Known> {
         if let Some(key) = &publication.key {
             let tenant = publication.tenant;
             if let Some(answer) =
-                seen::find(self.conn, tenant, Kind::Key, &key.key, &key.fingerprint)?
+                seen::find(self.db, tenant, Kind::Key, &key.key, &key.fingerprint)?
             {
                 let events = seen::decode(&answer);
                 return Ok(Known::Replayed(PublishAnswer { events, replayed: true }));
             }
         }
-        Ok(Known::New(seen::known_events(self.conn, publication)?))
+        Ok(Known::New(seen::known_events(self.db, publication)?))
     }
 
     /// Writes a publication whose conflicts have been ruled out.
@@ -66,39 +66,40 @@ impl Tx<'_> {
     }
 
     pub(super) fn insert_event(&mut self, event: &Event) -> Applied<()> {
-        self.hot.insert_event.execute(params![
-            event.id.as_i64(),
-            event.tenant.as_i64(),
-            event.client_id,
-            event.event_type,
-            event.timestamp.as_millis(),
-            event.ordering_key,
-            event.deliver_at.map(tidings_core::time::Timestamp::as_millis),
-            event.expires_at.map(tidings_core::time::Timestamp::as_millis),
-            &*event.data,
-        ])?;
+        let row = [
+            event.id.into(),
+            event.tenant.into(),
+            event.client_id.as_deref().into(),
+            (&*event.event_type).into(),
+            event.timestamp.into(),
+            event.ordering_key.as_deref().into(),
+            event.deliver_at.into(),
+            event.expires_at.into(),
+            (&*event.data).into(),
+        ];
+        self.db.insert(Table::Events, &row)?;
         self.index_late_event(event)
     }
 
     pub(super) fn insert_owed(&mut self, owed: &Owed) -> Applied<()> {
-        self.hot.insert_queue.execute(params![
-            owed.id.as_i64(),
-            owed.tenant.as_i64(),
-            owed.lane.webhook.as_i64(),
-            owed.lane.slot,
-            owed.event.as_i64(),
-            owed.revision,
-            owed.ready_at.as_millis(),
-            owed.not_before.as_millis(),
-            owed.expires_at.map(tidings_core::time::Timestamp::as_millis),
-            owed.attempts,
-            owed.attempts_granted,
-        ])?;
-        Ok(())
+        let row = [
+            owed.id.into(),
+            owed.tenant.into(),
+            owed.lane.webhook.into(),
+            owed.lane.slot.into(),
+            owed.event.into(),
+            owed.revision.into(),
+            owed.ready_at.into(),
+            owed.not_before.into(),
+            owed.expires_at.into(),
+            owed.attempts.into(),
+            owed.attempts_granted.into(),
+        ];
+        Ok(self.db.insert(Table::Queue, &row)?)
     }
 
     /// Remembers the id that the publisher gave an event, if it gave one.
-    pub(super) fn remember_event(&self, planned: &PlannedEvent) -> Applied<()> {
+    pub(super) fn remember_event(&mut self, planned: &PlannedEvent) -> Applied<()> {
         let Some(client_id) = planned.event.client_id.as_deref() else { return Ok(()) };
         let seen = Seen {
             tenant: planned.event.tenant,
@@ -108,11 +109,11 @@ impl Tx<'_> {
             event: Some(planned.event.id),
             answer: &seen::encode(&[seen::published(planned, false)]),
         };
-        seen::remember(self.conn, &seen, self.now)
+        seen::remember(self.db, &seen, self.now)
     }
 
     pub(super) fn remember_key(
-        &self,
+        &mut self,
         publication: &Publication,
         events: &[Published],
     ) -> Applied<()> {
@@ -125,6 +126,6 @@ impl Tx<'_> {
             event: None,
             answer: &seen::encode(events),
         };
-        seen::remember(self.conn, &seen, self.now)
+        seen::remember(self.db, &seen, self.now)
     }
 }

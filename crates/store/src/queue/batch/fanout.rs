@@ -2,43 +2,42 @@
 //! else wait. It is answered, counted and handed on only with its last slice; until then `unfinished`
 //! hides its rows, and an interrupted one is withdrawn, for nobody was told of it.
 
-use rusqlite::params;
 use tidings_core::limits::FANOUT_SLICE;
 use tidings_core::publication::Publication;
 
-use super::batch::{Applied, Failure, Tx};
 use super::publish::Known;
 use super::rollup::Noted;
-use super::seen;
+use super::{Applied, Failure, Tx, seen};
 use crate::change::PublishAnswer;
 use crate::error::WriteError;
 use crate::queue::Answer;
+use crate::queue::table::Table;
 
 /// A publication that is being written in slices.
 #[derive(Debug)]
-pub(super) struct Fanout {
-    pub(super) publication: Publication,
-    pub(super) answer: Answer<PublishAnswer>,
+pub(crate) struct Fanout {
+    pub(crate) publication: Publication,
+    pub(crate) answer: Answer<PublishAnswer>,
     /// Deliveries written so far; the events are written with the first of them.
-    pub(super) written: Option<usize>,
+    pub(crate) written: Option<usize>,
 }
 
 impl Fanout {
-    pub(super) fn events(&self) -> impl Iterator<Item = i64> {
+    pub(crate) fn events(&self) -> impl Iterator<Item = i64> {
         self.publication.events.iter().map(|planned| planned.event.id.as_i64())
     }
 }
 
 /// What a slice did.
 #[derive(Debug)]
-pub(super) enum Step {
+pub(crate) enum Step {
     /// So many deliveries are written by now.
     Written(usize),
     Finished(PublishAnswer),
 }
 
 /// Whether a publication is written in slices.
-pub(super) fn is_large(publication: &Publication) -> bool {
+pub(crate) fn is_large(publication: &Publication) -> bool {
     publication.events.iter().map(|planned| planned.deliveries.len()).sum::<usize>() > FANOUT_SLICE
 }
 
@@ -80,13 +79,9 @@ impl Tx<'_> {
         for planned in &publication.events {
             self.insert_event(&planned.event)?;
             let ids = || planned.deliveries.iter().map(|owed| owed.id.as_i64());
-            self.conn
-                .prepare_cached("INSERT INTO unfinished (event, first, last) VALUES (?, ?, ?)")?
-                .execute((
-                    planned.event.id.as_i64(),
-                    ids().min().unwrap_or(0),
-                    ids().max().unwrap_or(0),
-                ))?;
+            let (first, last) = (ids().min().unwrap_or(0), ids().max().unwrap_or(0));
+            let row = [planned.event.id.into(), first.into(), last.into()];
+            self.db.insert(Table::Unfinished, &row)?;
         }
         Ok(())
     }
@@ -94,9 +89,7 @@ impl Tx<'_> {
     fn finish(&mut self, publication: &Publication) -> Applied<Step> {
         let mut events = Vec::with_capacity(publication.events.len());
         for planned in &publication.events {
-            self.conn
-                .prepare_cached("DELETE FROM unfinished WHERE event = ?")?
-                .execute([planned.event.id.as_i64()])?;
+            self.db.send("DELETE FROM unfinished WHERE event = $1", &[planned.event.id.into()])?;
             for owed in &planned.deliveries {
                 self.rollup.note((owed.tenant, owed.lane.webhook), self.now, Noted::Accepted);
             }
@@ -109,23 +102,20 @@ impl Tx<'_> {
 
     /// Takes back up to `limit` rows of an interrupted fan-out; tells how many.
     pub(super) fn withdraw(&mut self, event: i64, limit: usize) -> Applied<usize> {
-        let rows = self
-            .conn
-            .prepare_cached(
-                "DELETE FROM queue WHERE id IN (SELECT q.id FROM unfinished u JOIN queue q \
-                 ON q.id BETWEEN u.first AND u.last AND q.event = u.event WHERE u.event = ? LIMIT ?)",
-            )?
-            .execute(params![event, limit as i64])?;
+        let rows = self.db.execute(WITHDRAW, &[event.into(), (limit as i64).into()])?;
         if rows < limit {
             for sql in [
-                "DELETE FROM events_by_tenant WHERE id = ?1 \
-                 AND tenant = (SELECT tenant FROM events WHERE id = ?1)",
-                "DELETE FROM events WHERE id = ?1",
-                "DELETE FROM unfinished WHERE event = ?1",
+                "DELETE FROM events_by_tenant WHERE id = $1 \
+                 AND tenant = (SELECT tenant FROM events WHERE id = $1)",
+                "DELETE FROM events WHERE id = $1",
+                "DELETE FROM unfinished WHERE event = $1",
             ] {
-                self.conn.prepare_cached(sql)?.execute([event])?;
+                self.db.send(sql, &[event.into()])?;
             }
         }
         Ok(rows)
     }
 }
+
+const WITHDRAW: &str = "DELETE FROM queue WHERE id IN (SELECT q.id FROM unfinished u JOIN queue q \
+     ON q.id BETWEEN u.first AND u.last AND q.event = u.event WHERE u.event = $1 LIMIT $2)";

@@ -1,32 +1,30 @@
 //! Changes of the catalogue and of state machines.
 
-use rusqlite::{ErrorCode, params_from_iter};
-
-use super::batch::{Applied, Failure, Tx};
 use super::seen::{self, Kind, Seen};
+use super::{Applied, Failure, Tx};
 use crate::change::{Change, ChangeAnswer, Statement};
 use crate::error::WriteError;
+use crate::queue::transaction::{Fault, Trouble};
 
 impl Tx<'_> {
     /// Makes a change, all or nothing: what it wrote before a conflict is taken back alone.
     pub(super) fn change(&mut self, change: &Change) -> Applied<ChangeAnswer> {
         if let Some(key) = &change.key {
             let (name, fingerprint) = (&key.key.key, &key.key.fingerprint);
-            if let Some(ids) = seen::find(self.conn, key.tenant, Kind::Key, name, fingerprint)? {
+            if let Some(ids) = seen::find(self.db, key.tenant, Kind::Key, name, fingerprint)? {
                 let replayed = Some(seen::decode_ids(&ids));
                 return Ok(ChangeAnswer { replayed, ..ChangeAnswer::default() });
             }
         }
         let mark = self.rollup.mark();
-        self.conn.prepare_cached("SAVEPOINT change")?.execute([])?;
+        self.db.savepoint()?;
         let result = self.write_change(change);
         if let Err(Failure::Refused(_)) = result {
-            self.conn.prepare_cached("ROLLBACK TO change")?.execute([])?;
             self.rollup.rewind(mark);
         }
         // After any other error the whole transaction is rolled back.
-        if !matches!(result, Err(Failure::Sql(_))) {
-            self.conn.prepare_cached("RELEASE change")?.execute([])?;
+        if !matches!(result, Err(Failure::Failed(_))) {
+            self.db.release(result.is_ok())?;
         }
         result
     }
@@ -45,7 +43,7 @@ impl Tx<'_> {
                 event: None,
                 answer: &seen::encode_ids(&key.ids),
             };
-            seen::remember(self.conn, &seen, self.now)?;
+            seen::remember(self.db, &seen, self.now)?;
         }
         for publication in &change.publications {
             answer.published.push(self.publish(publication)?);
@@ -54,16 +52,13 @@ impl Tx<'_> {
     }
 
     /// Runs one statement; an unmet expectation or a violated constraint is a conflict.
-    pub(super) fn run(&self, statement: &Statement) -> Applied<usize> {
-        let result =
-            self.conn.prepare_cached(statement.sql)?.execute(params_from_iter(&statement.args));
-        match result {
+    pub(super) fn run(&mut self, statement: &Statement) -> Applied<usize> {
+        match self.db.execute(statement.sql, &statement.args) {
             Ok(rows) if statement.expect.is_none_or(|expected| expected == rows) => Ok(rows),
-            Ok(_) => Err(Failure::Refused(WriteError::Conflict)),
-            Err(error) if error.sqlite_error_code() == Some(ErrorCode::ConstraintViolation) => {
+            Ok(_) | Err(Trouble { fault: Fault::Constraint, .. }) => {
                 Err(Failure::Refused(WriteError::Conflict))
             }
-            Err(error) => Err(error.into()),
+            Err(trouble) => Err(trouble.into()),
         }
     }
 }

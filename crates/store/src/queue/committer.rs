@@ -12,10 +12,10 @@ use crate::error::WriteError;
 use crate::queue::Job;
 use crate::store::Now;
 
-pub(super) struct Committer {
+pub(crate) struct Committer {
     state: Mutex<State>,
     wake: Condvar,
-    pub(super) now: Now,
+    pub(crate) now: Now,
 }
 
 #[derive(Default)]
@@ -27,7 +27,7 @@ struct State {
 }
 
 impl Committer {
-    pub(super) fn new(now: Now) -> Self {
+    pub(crate) fn new(now: Now) -> Self {
         Self { state: Mutex::default(), wake: Condvar::new(), now }
     }
 
@@ -37,7 +37,7 @@ impl Committer {
     }
 
     /// Takes a job, or answers why not.
-    pub(super) fn submit(&self, job: Job) {
+    pub(crate) fn submit(&self, job: Job) {
         let (class, weight) = measure(&job);
         let now = (self.now)();
         let mut state = self.lock();
@@ -57,7 +57,7 @@ impl Committer {
 
     /// The next batch, at once when something waits, else after at most `patience`; and whether the
     /// store is closing.
-    pub(super) fn take(&self, patience: Duration) -> (Vec<Job>, bool) {
+    pub(crate) fn take(&self, patience: Duration) -> (Vec<Job>, bool) {
         let mut state = self.lock();
         if state.batcher.is_empty() && !state.closing && !patience.is_zero() {
             state.writer_sleeps = true;
@@ -72,13 +72,13 @@ impl Committer {
     }
 
     /// Takes nothing more; what waits is still committed.
-    pub(super) fn close(&self) {
+    pub(crate) fn close(&self) {
         self.lock().closing = true;
         self.wake.notify_all();
     }
 
     /// The writer is gone: what waits is answered.
-    pub(super) fn abandon(&self) {
+    pub(crate) fn abandon(&self) {
         let mut state = self.lock();
         state.closing = true;
         let jobs = state.batcher.drain();

@@ -3,16 +3,16 @@
 
 use std::collections::HashSet;
 
-use rusqlite::Connection;
 use tidings_core::delivery::{Owed, Status};
 use tidings_core::settlement::Reason;
 use tidings_core::time::{HOUR_MS, Timestamp};
 
-use super::batch::{Applied, Tx};
 use super::index::Watermarks;
-use super::reads;
 use super::retention::Pass;
+use super::{Applied, Tx};
 use crate::committed::Committed;
+use crate::queue::reads;
+use crate::queue::transaction::{Transaction, Trouble};
 
 /// Rows ended or withdrawn in one step.
 const STEP: usize = 200;
@@ -21,27 +21,27 @@ pub(super) const PASS_EVERY_MS: i64 = HOUR_MS;
 
 /// What maintenance remembers between its steps. Rolled back with the batch.
 #[derive(Debug, Clone, Default)]
-pub(super) struct Upkeep {
+pub(crate) struct Upkeep {
     pub(super) marks: Watermarks,
     /// Events whose fan-out is being written: not to be withdrawn.
-    pub(super) fanouts: HashSet<i64>,
+    pub(crate) fanouts: HashSet<i64>,
     /// The retention pass that is under way.
     pub(super) pass: Option<Pass>,
     /// When the next one starts.
-    pub(super) next_pass_at: Timestamp,
+    pub(crate) next_pass_at: Timestamp,
 }
 
 /// What a step did.
 #[derive(Debug, Default)]
-pub(super) struct Maintained {
-    pub(super) told: Vec<Committed>,
+pub(crate) struct Maintained {
+    pub(crate) told: Vec<Committed>,
     /// Whether there is more to do now.
-    pub(super) more: bool,
+    pub(crate) more: bool,
 }
 
 impl Upkeep {
-    pub(super) fn read(conn: &Connection) -> rusqlite::Result<Self> {
-        Ok(Self { marks: Watermarks::read(conn)?, ..Self::default() })
+    pub(crate) fn read(db: &mut dyn Transaction) -> Result<Self, Trouble> {
+        Ok(Self { marks: Watermarks::read(db)?, ..Self::default() })
     }
 }
 
@@ -69,36 +69,29 @@ impl Tx<'_> {
 
     /// Takes back part of a fan-out that was interrupted.
     fn withdraw_interrupted(&mut self) -> Applied<bool> {
-        let events: Vec<i64> = self
-            .conn
-            .prepare_cached("SELECT event FROM unfinished")?
-            .query_map([], |row| row.get(0))?
-            .collect::<Result<_, _>>()?;
-        let interrupted = events.into_iter().find(|event| !self.upkeep.fanouts.contains(event));
-        let Some(event) = interrupted else { return Ok(false) };
-        self.withdraw(event, STEP)?;
-        Ok(true)
+        for row in self.db.rows("SELECT event FROM unfinished", &[])? {
+            let event = row.fields().take()?;
+            if !self.upkeep.fanouts.contains(&event) {
+                self.withdraw(event, STEP)?;
+                return Ok(true);
+            }
+        }
+        Ok(false)
     }
 
     /// Ends some of the deliveries of a webhook that is gone or inactive.
     fn end_deliveries(&mut self) -> Applied<Option<Vec<Committed>>> {
-        let sql = format!(
-            "SELECT {} FROM queue q WHERE q.webhook = ? AND q.id <= ? \
-             AND NOT EXISTS (SELECT 1 FROM unfinished u WHERE u.event = q.event) LIMIT ?",
-            reads::OWED
-        );
-        let mut next = self.conn.prepare_cached("SELECT webhook, upto FROM ending LIMIT 1")?;
-        let mut rows = next.query([])?;
-        let Some(row) = rows.next()? else { return Ok(None) };
-        let (webhook, upto): (i64, i64) = (row.get(0)?, row.get(1)?);
-        drop(rows);
-        let owed: Vec<Owed> = self
-            .conn
-            .prepare_cached(&sql)?
-            .query_map((webhook, upto, STEP as i64), reads::owed_row)?
-            .collect::<Result<_, _>>()?;
+        let Some(row) = self.row("SELECT webhook, upto FROM ending LIMIT 1", &[])? else {
+            return Ok(None);
+        };
+        let mut f = row.fields();
+        let (webhook, upto): (i64, i64) = (f.take()?, f.take()?);
+        let args = [webhook.into(), upto.into(), (STEP as i64).into()];
+        let rows = self.db.rows(reads::OF_WEBHOOK, &args)?;
+        let owed = rows.into_iter().map(|row| reads::owed(&mut row.fields()));
+        let owed: Vec<Owed> = owed.collect::<Result<_, _>>()?;
         if owed.len() < STEP {
-            self.conn.prepare_cached("DELETE FROM ending WHERE webhook = ?")?.execute([webhook])?;
+            self.db.send("DELETE FROM ending WHERE webhook = $1", &[webhook.into()])?;
         }
         let mut told = Vec::with_capacity(owed.len());
         for owed in &owed {

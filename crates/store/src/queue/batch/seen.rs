@@ -5,37 +5,39 @@
 
 use std::collections::HashMap;
 
-use rusqlite::{Connection, OptionalExtension as _, params};
 use tidings_core::id::{EventId, TenantId};
 use tidings_core::publication::{Fingerprint, PlannedEvent, Publication, Published};
 use tidings_core::time::Timestamp;
 
-use super::batch::Failure;
+use super::{Applied, Failure};
 use crate::error::WriteError;
+use crate::queue::table::Table;
+use crate::queue::transaction::Transaction;
 
-#[derive(Debug, Clone, Copy)]
-pub(super) enum Kind {
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub(crate) enum Kind {
     ClientId = 0,
     Key = 1,
 }
 
+/// What was remembered under a key.
+#[derive(Debug, Clone)]
+pub(crate) struct Found {
+    pub(crate) fingerprint: Vec<u8>,
+    pub(crate) answer: Vec<u8>,
+}
+
 /// The answer that was given to a key, if the request is the same; a conflict if it is another.
 pub(super) fn find(
-    conn: &Connection,
+    db: &mut dyn Transaction,
     tenant: TenantId,
     kind: Kind,
     key: &str,
     fingerprint: &Fingerprint,
-) -> Result<Option<Vec<u8>>, Failure> {
-    let found: Option<(Vec<u8>, Vec<u8>)> = conn
-        .prepare_cached(
-            "SELECT fingerprint, answer FROM seen WHERE tenant = ? AND kind = ? AND key = ?",
-        )?
-        .query_row((tenant.as_i64(), kind as i64, key), |row| Ok((row.get(0)?, row.get(1)?)))
-        .optional()?;
-    match found {
+) -> Applied<Option<Vec<u8>>> {
+    match db.seen(tenant, kind, key)? {
         None => Ok(None),
-        Some((seen, answer)) if seen == fingerprint => Ok(Some(answer)),
+        Some(found) if found.fingerprint == fingerprint => Ok(Some(found.answer)),
         Some(_) => Err(Failure::Refused(match kind {
             Kind::Key => WriteError::KeyConflict,
             Kind::ClientId => WriteError::EventConflict { client_id: key.into() },
@@ -54,29 +56,25 @@ pub(super) struct Seen<'a> {
 }
 
 /// Remembers an answer.
-pub(super) fn remember(conn: &Connection, seen: &Seen<'_>, now: Timestamp) -> Result<(), Failure> {
-    conn.prepare_cached(
-        "INSERT INTO seen (tenant, kind, key, fingerprint, event, answer, created_at) \
-         VALUES (?, ?, ?, ?, ?, ?, ?)",
-    )?
-    .execute(params![
-        seen.tenant.as_i64(),
-        seen.kind as i64,
-        seen.key,
-        seen.fingerprint,
-        seen.event.map(EventId::as_i64),
-        seen.answer,
-        now.as_millis()
-    ])?;
-    Ok(())
+pub(super) fn remember(db: &mut dyn Transaction, seen: &Seen<'_>, now: Timestamp) -> Applied<()> {
+    let row = [
+        seen.tenant.into(),
+        (seen.kind as i64).into(),
+        seen.key.into(),
+        seen.fingerprint.as_slice().into(),
+        seen.event.into(),
+        seen.answer.into(),
+        now.into(),
+    ];
+    Ok(db.insert(Table::Seen, &row)?)
 }
 
 /// What is to be answered for each event that was accepted before, in this publication or an earlier
 /// one; `None` for a new one.
 pub(super) fn known_events(
-    conn: &Connection,
+    db: &mut dyn Transaction,
     publication: &Publication,
-) -> Result<Vec<Option<Published>>, Failure> {
+) -> Applied<Vec<Option<Published>>> {
     let mut here: HashMap<&str, &PlannedEvent> = HashMap::new();
     let mut known = Vec::with_capacity(publication.events.len());
     for planned in &publication.events {
@@ -90,11 +88,9 @@ pub(super) fn known_events(
                 let client_id = client_id.into();
                 return Err(Failure::Refused(WriteError::EventConflict { client_id }));
             }
-            None => {
-                find(conn, publication.tenant, Kind::ClientId, client_id, &planned.fingerprint)?
-                    .and_then(|answer| decode(&answer).pop())
-                    .map(|answer| Published { duplicate: true, ..answer })
-            }
+            None => find(db, publication.tenant, Kind::ClientId, client_id, &planned.fingerprint)?
+                .and_then(|answer| decode(&answer).pop())
+                .map(|answer| Published { duplicate: true, ..answer }),
         };
         here.entry(client_id).or_insert(planned);
         known.push(earlier);

@@ -8,19 +8,18 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 use std::time::Duration;
 
-use rusqlite::Connection;
 use tidings_core::settlement::Settlement;
 use tidings_core::time::{HOUR_MS, Timestamp};
 
+use super::Job;
+use super::batch::fanout::{Fanout, Step, is_large};
+use super::batch::maintain::{Maintained, Upkeep};
+use super::batch::settle::tell_published;
 use super::batch::{self, Done, Work};
-use super::checkpoint::Checkpoints;
 use super::committer::Committer;
-use super::fanout::{Fanout, Step, is_large};
-use super::maintain::{Maintained, Upkeep};
-use super::settle::tell_published;
+use super::transaction::{Database, Fault, Transaction, Trouble};
 use crate::committed::Committed;
 use crate::error::WriteError;
-use crate::queue::Job;
 use crate::store::Sink;
 
 /// A settlement that could not be written is tried again so much later …
@@ -32,12 +31,11 @@ const POISON_MS: i64 = 10_000;
 const MAINTAIN_AFTER_MS: i64 = 1_000;
 const MAINTAIN_SHARE_MS: i64 = 50;
 
-pub(super) struct Writer {
-    pub(super) conn: Connection,
-    pub(super) committer: Arc<Committer>,
-    pub(super) checkpoints: Checkpoints,
-    pub(super) sink: Sink,
-    pub(super) upkeep: Upkeep,
+pub(crate) struct Writer<D> {
+    database: D,
+    committer: Arc<Committer>,
+    sink: Sink,
+    upkeep: Upkeep,
     /// Settlements that could not be written, and when they are tried again. Never given up.
     held: Vec<(Timestamp, Box<Settlement>)>,
     /// Large fan-outs under way; each adds a slice to a batch in its turn.
@@ -45,19 +43,17 @@ pub(super) struct Writer {
     maintain_at: Timestamp,
 }
 
-impl Writer {
-    pub(super) fn new(
-        conn: Connection,
+impl<D: Database> Writer<D> {
+    pub(crate) fn new(
+        mut database: D,
         committer: Arc<Committer>,
-        checkpoints: Checkpoints,
         sink: Sink,
-    ) -> rusqlite::Result<Self> {
-        let upkeep = Upkeep::read(&conn)?;
+    ) -> Result<Self, Trouble> {
+        let upkeep = database.commit(&[], Upkeep::read)?;
         let maintain_at = (committer.now)();
         Ok(Self {
-            conn,
+            database,
             committer,
-            checkpoints,
             sink,
             upkeep,
             held: Vec::new(),
@@ -67,7 +63,7 @@ impl Writer {
     }
 
     /// Until the store is closed and everything that was submitted is committed.
-    pub(super) fn run(mut self) {
+    pub(crate) fn run(mut self) {
         // If this thread ever dies, nobody may wait for it for ever.
         let _abandon = Abandon(Arc::clone(&self.committer));
         loop {
@@ -78,10 +74,10 @@ impl Writer {
             }
             if !works.is_empty() {
                 self.commit(works);
-                self.checkpoints.after_commit(&self.conn);
+                self.database.rest();
             }
         }
-        self.checkpoints.close(self.conn);
+        self.database.close();
     }
 
     /// How long it may sleep when nothing is submitted.
@@ -115,6 +111,8 @@ impl Writer {
         if self.maintain_at <= now && !closing {
             works.push(Work::Maintain);
         }
+        // Settlements first: a database may look for all their rows at once.
+        works.sort_by_key(|work| !matches!(work, Work::Job(Job::Settle(_))));
         works
     }
 
@@ -122,12 +120,13 @@ impl Writer {
     fn commit(&mut self, mut works: Vec<Work>) {
         let now = (self.committer.now)();
         let before = self.upkeep.clone();
-        let (conn, upkeep) = (&mut self.conn, &mut self.upkeep);
-        let result = catch_unwind(AssertUnwindSafe(|| batch::commit(conn, &works, upkeep, now)));
+        let (database, upkeep) = (&mut self.database, &mut self.upkeep);
+        let fill = |tx: &mut dyn Transaction| batch::fill(tx, &works, upkeep, now);
+        let result = catch_unwind(AssertUnwindSafe(|| database.commit(&works, fill)));
         let (text, pause) = match result {
             Ok(Ok(done)) => return self.finish(works, done),
-            Ok(Err(error)) if batch::is_trouble(&error) => (error.to_string(), TROUBLE_MS),
-            Ok(Err(error)) => (error.to_string(), POISON_MS),
+            Ok(Err(Trouble { fault: Fault::Database, text })) => (text, TROUBLE_MS),
+            Ok(Err(Trouble { text, .. })) => (text, POISON_MS),
             Err(_) => ("a panic of the writer".to_owned(), POISON_MS),
         };
         self.upkeep = before;

@@ -1,19 +1,17 @@
 //! Settlements: what an attempt led to.
 
-use rusqlite::{OptionalExtension as _, params};
 use tidings_core::delivery::{Owed, Status};
 use tidings_core::id::{DeliveryId, WebhookId};
 use tidings_core::publication::Publication;
 use tidings_core::settlement::{Attempt, INACTIVE_MESSAGE, Reason, Settlement, Verdict};
 use tidings_core::time::Timestamp;
 
-use super::batch::{Applied, Failure, Tx, owed_with};
-use super::reads;
 use super::rollup::Noted;
+use super::{Applied, Failure, Tx, owed_with};
 use crate::catalogue::webhooks;
 use crate::change::PublishAnswer;
 use crate::committed::Committed;
-use crate::value::{Row, Value};
+use crate::queue::table::Table;
 
 /// How a delivery ended.
 pub(super) struct End<'a> {
@@ -30,9 +28,8 @@ impl Tx<'_> {
         told.push(self.settle_row(settlement)?);
         if let Some(health) = &settlement.health {
             let doc = serde_json::to_string(health).expect("health has string keys only");
-            self.conn
-                .prepare_cached(webhooks::UPSERT_HEALTH)?
-                .execute(params![settlement.owed.lane.webhook.as_i64(), doc])?;
+            let row = [settlement.owed.lane.webhook.into(), doc.as_str().into()];
+            self.db.insert(Table::Health, &row)?;
         }
         if let Some(reason) = settlement.disable {
             told.extend(self.disable(
@@ -56,7 +53,7 @@ impl Tx<'_> {
         let of = (owed.tenant, owed.lane.webhook);
         match settlement.verdict {
             Verdict::End { status, reason } => {
-                if self.hot.delete_queue.execute((owed.id.as_i64(), owed.attempts))? == 0 {
+                if !self.db.take_owed(owed)? {
                     return self.stale(settlement);
                 }
                 let attempt = attempt.as_ref();
@@ -65,15 +62,9 @@ impl Tx<'_> {
             }
             Verdict::Retry { ready_at, not_before, attempts_granted } => {
                 let attempts = owed.attempts + u16::from(attempt.is_some());
-                let moved = self.hot.move_queue.execute((
-                    ready_at.as_millis(),
-                    not_before.as_millis(),
-                    attempts,
-                    attempts_granted,
-                    owed.id.as_i64(),
-                    owed.attempts,
-                ))?;
-                if moved == 0 {
+                let again =
+                    Owed { ready_at, not_before, attempts, attempts_granted, ..owed.clone() };
+                if !self.db.move_owed(owed, &again)? {
                     return self.stale(settlement);
                 }
                 if let Some(attempt) = attempt {
@@ -83,8 +74,6 @@ impl Tx<'_> {
                         self.rollup.note(of, settlement.settled_at, Noted::Retrying);
                     }
                 }
-                let again =
-                    Owed { ready_at, not_before, attempts, attempts_granted, ..owed.clone() };
                 Ok(Committed::Settled { lane: owed.lane, id: owed.id, again: Some(again) })
             }
         }
@@ -94,7 +83,7 @@ impl Tx<'_> {
     /// gone), or this settlement was written before.
     fn stale(&mut self, settlement: &Settlement) -> Applied<Committed> {
         let (lane, id) = (settlement.owed.lane, settlement.owed.id);
-        if let Some(again) = reads::owed(self.conn, id)? {
+        if let Some(again) = self.owed(id)? {
             return Ok(Committed::Settled { lane, id, again: Some(again) });
         }
         let delivered = Verdict::End { status: Status::Success, reason: Reason::Delivered };
@@ -113,28 +102,29 @@ impl Tx<'_> {
             Some(attempt) => Some(attempt.error.as_str()),
             None => (end.reason == Reason::Inactive).then_some(INACTIVE_MESSAGE),
         };
-        self.hot.insert_delivery.execute(params![
-            owed.id.as_i64(),
-            tenant.as_i64(),
-            lane.webhook.as_i64(),
-            lane.slot,
-            owed.event.as_i64(),
-            owed.revision,
-            end.status.code(),
-            end.reason.code(),
-            attempts,
-            owed.attempts_granted,
-            end.at.as_millis(),
-            end.attempt.map(|attempt| attempt.started_at.as_millis()),
-            end.attempt.and_then(|attempt| attempt.response_status),
-            error,
-            end.attempt.map(|attempt| attempt.error_type),
-            folded.map(|attempt| attempt.duration_ms),
-            folded.map(|attempt| attempt.revision),
-            folded.map(|attempt| attempt.signature.as_str()),
-            folded.map(|attempt| attempt.response_headers.as_str()),
-            folded.map(|attempt| attempt.response_body.as_str()),
-        ])?;
+        let row = [
+            owed.id.into(),
+            tenant.into(),
+            lane.webhook.into(),
+            lane.slot.into(),
+            owed.event.into(),
+            owed.revision.into(),
+            end.status.into(),
+            end.reason.code().into(),
+            attempts.into(),
+            owed.attempts_granted.into(),
+            end.at.into(),
+            end.attempt.map(|attempt| attempt.started_at).into(),
+            end.attempt.and_then(|attempt| attempt.response_status).into(),
+            error.into(),
+            end.attempt.map(|attempt| attempt.error_type).into(),
+            folded.map(|attempt| attempt.duration_ms).into(),
+            folded.map(|attempt| attempt.revision).into(),
+            folded.map(|attempt| attempt.signature.as_str()).into(),
+            folded.map(|attempt| attempt.response_headers.as_str()).into(),
+            folded.map(|attempt| attempt.response_body.as_str()).into(),
+        ];
+        self.db.insert(Table::Deliveries, &row)?;
         self.index_late_delivery(owed, end.status)?;
         if let Some(attempt) = end.attempt {
             if folded.is_none() {
@@ -160,21 +150,21 @@ impl Tx<'_> {
         attempt: &Attempt,
         retry_at: Option<Timestamp>,
     ) -> Applied<()> {
-        self.hot.insert_attempt.execute(params![
-            delivery.as_i64(),
-            attempt.number,
-            attempt.started_at.as_millis(),
-            attempt.duration_ms,
-            attempt.revision,
-            attempt.signature,
-            attempt.response_status,
-            attempt.response_headers,
-            attempt.response_body,
-            attempt.error,
-            attempt.error_type,
-            retry_at.map(Timestamp::as_millis),
-        ])?;
-        Ok(())
+        let row = [
+            delivery.into(),
+            attempt.number.into(),
+            attempt.started_at.into(),
+            attempt.duration_ms.into(),
+            attempt.revision.into(),
+            attempt.signature.as_str().into(),
+            attempt.response_status.into(),
+            attempt.response_headers.as_str().into(),
+            attempt.response_body.as_str().into(),
+            attempt.error.as_str().into(),
+            attempt.error_type.into(),
+            retry_at.into(),
+        ];
+        Ok(self.db.insert(Table::Attempts, &row)?)
     }
 
     /// Switches a webhook off, in the same transaction as the answer that called for it.
@@ -184,16 +174,8 @@ impl Tx<'_> {
         reason: &'static str,
         at: Timestamp,
     ) -> Applied<Option<Committed>> {
-        let row = self
-            .conn
-            .prepare_cached(webhooks::ONE)?
-            .query_row([id.as_i64()], |row| {
-                (0..7).map(|n| row.get(n)).collect::<Result<Vec<Value>, _>>()
-            })
-            .optional()?;
-        let Some(Ok(record)) = row.map(|values| webhooks::record(Row(values).fields())) else {
-            return Ok(None);
-        };
+        let Some(row) = self.row(webhooks::ONE, &[id.into()])? else { return Ok(None) };
+        let record = webhooks::record(row.fields())?;
         let mut webhook = record.webhook;
         if !webhook.active {
             return Ok(None);
@@ -210,7 +192,7 @@ impl Tx<'_> {
 }
 
 /// Tells of the deliveries of the events that were new.
-pub(super) fn tell_published(
+pub(crate) fn tell_published(
     publication: &Publication,
     answer: &PublishAnswer,
     told: &mut Vec<Committed>,

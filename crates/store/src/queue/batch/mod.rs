@@ -1,0 +1,146 @@
+//! One transaction: a batch of works, each applied whole, committed together.
+//!
+//! A work that is refused (a conflict, something not found) has written nothing and the others go on.
+//! A statement that fails takes the transaction with it; the batch is then halved until the one that
+//! fails stands alone. Trouble of the database fails the batch as a whole: halving would not help.
+//!
+//! What each kind of work writes is the same for every database, in the SQL that they share; only how
+//! rows get there is a database's own ([`super::transaction`]).
+
+use std::sync::Arc;
+
+use tidings_core::delivery::{Owed, Payload};
+use tidings_core::event::Event;
+use tidings_core::time::Timestamp;
+
+use self::fanout::{Fanout, Step};
+use self::maintain::{Maintained, Upkeep};
+use self::rollup::Rollup;
+use super::Job;
+use super::transaction::{Fault, Transaction, Trouble};
+use crate::change::{ChangeAnswer, ControlAnswer, PublishAnswer};
+use crate::committed::Committed;
+use crate::error::{ReadError, WriteError};
+use crate::value::{Row, Value};
+
+mod change;
+mod control;
+pub(super) mod fanout;
+mod index;
+pub(super) mod maintain;
+mod publish;
+mod retention;
+mod rollup;
+pub(super) mod seen;
+pub(super) mod settle;
+
+/// Something to be applied.
+#[derive(Debug)]
+pub(crate) enum Work {
+    Job(Job),
+    /// The next slice of a large fan-out.
+    Fanout(Box<Fanout>),
+    /// A step of maintenance.
+    Maintain,
+}
+
+/// What a work did, to be answered and told after the commit.
+#[derive(Debug)]
+pub(super) enum Done {
+    Published(PublishAnswer),
+    /// What the settlement changed: its own row, and what it announced.
+    Settled(Vec<Committed>),
+    Changed(ChangeAnswer),
+    Controlled(ControlAnswer, Vec<Committed>),
+    Stepped(Step),
+    Maintained(Maintained),
+}
+
+/// Why a work was not done.
+#[derive(Debug)]
+pub(super) enum Failure {
+    /// It may not be done as things are; nothing of it was written.
+    Refused(WriteError),
+    /// A statement failed; the transaction is to be rolled back.
+    Failed(Trouble),
+}
+
+impl From<Trouble> for Failure {
+    fn from(trouble: Trouble) -> Self {
+        Self::Failed(trouble)
+    }
+}
+
+/// A row that this version cannot have written.
+impl From<ReadError> for Failure {
+    fn from(error: ReadError) -> Self {
+        Self::Failed(Trouble::new(Fault::Statement, error))
+    }
+}
+
+pub(super) type Applied<T> = Result<T, Failure>;
+
+/// A transaction while it is being filled.
+pub(super) struct Tx<'t> {
+    db: &'t mut dyn Transaction,
+    rollup: Rollup,
+    upkeep: &'t mut Upkeep,
+    now: Timestamp,
+}
+
+/// Applies works; says what each did.
+pub(super) fn fill(
+    db: &mut dyn Transaction,
+    works: &[Work],
+    upkeep: &mut Upkeep,
+    now: Timestamp,
+) -> Result<Vec<Result<Done, WriteError>>, Trouble> {
+    let mut tx = Tx { db, rollup: Rollup::default(), upkeep, now };
+    let mut done = Vec::with_capacity(works.len());
+    for work in works {
+        match tx.apply(work) {
+            Ok(one) => done.push(Ok(one)),
+            Err(Failure::Refused(error)) => done.push(Err(error)),
+            Err(Failure::Failed(trouble)) => return Err(trouble),
+        }
+    }
+    tx.rollup.flush(tx.db)?;
+    Ok(done)
+}
+
+impl Tx<'_> {
+    fn apply(&mut self, work: &Work) -> Applied<Done> {
+        Ok(match work {
+            Work::Job(Job::Publish { publication, .. }) => {
+                Done::Published(self.publish(publication)?)
+            }
+            Work::Job(Job::Settle(settlement)) => Done::Settled(self.settle(settlement)?),
+            Work::Job(Job::Change { change, .. }) => Done::Changed(self.change(change)?),
+            Work::Job(Job::Control { control, .. }) => {
+                let (answer, told) = self.control(control)?;
+                Done::Controlled(answer, told)
+            }
+            Work::Fanout(fanout) => Done::Stepped(self.fan_out(fanout)?),
+            Work::Job(Job::Maintain { afresh, .. }) => Done::Maintained(self.maintain(*afresh)?),
+            Work::Maintain => Done::Maintained(self.maintain(false)?),
+        })
+    }
+
+    /// The first row of a query.
+    fn row(&mut self, sql: &str, args: &[Value]) -> Applied<Option<Row>> {
+        Ok(self.db.rows(sql, args)?.into_iter().next())
+    }
+
+    /// The first number of a query: none when it has no row or a null there.
+    fn number(&mut self, sql: &str, args: &[Value]) -> Applied<Option<i64>> {
+        match self.row(sql, args)? {
+            Some(row) => Ok(row.fields().take()?),
+            None => Ok(None),
+        }
+    }
+}
+
+/// A row handed to the dispatcher, its event along with it.
+fn owed_with(owed: &Owed, event: &Arc<Event>) -> Owed {
+    Owed { payload: Payload::Held(Arc::clone(event)), ..owed.clone() }
+}

@@ -1,0 +1,172 @@
+//! A transaction of SQLite: every row at once, through statements that are looked up once for a batch
+//! and not once for a row.
+
+use rusqlite::{
+    CachedStatement, Connection, ErrorCode, OptionalExtension as _, ToSql, TransactionBehavior,
+    params_from_iter,
+};
+use tidings_core::delivery::Owed;
+use tidings_core::id::TenantId;
+
+use super::checkpoint::Checkpoints;
+use super::shared;
+use crate::queue::batch::Work;
+use crate::queue::batch::seen::{Found, Kind};
+use crate::queue::table::{Spec, Table};
+use crate::queue::transaction::{Cell, Database, Fault, Transaction, Trouble};
+use crate::value::{Row, Value};
+
+/// The connection that writes.
+pub(super) struct Writing {
+    pub(super) conn: Connection,
+    pub(super) checkpoints: Checkpoints,
+}
+
+impl Database for Writing {
+    fn commit<T>(
+        &mut self,
+        _works: &[Work],
+        fill: impl FnOnce(&mut dyn Transaction) -> Result<T, Trouble>,
+    ) -> Result<T, Trouble> {
+        // Dropped on an error, and by a panic that unwinds, it rolls back.
+        let tx = self.conn.transaction_with_behavior(TransactionBehavior::Immediate)?;
+        let result = Filling::new(&tx)
+            .map_err(Trouble::from)
+            .and_then(|mut filling| fill(&mut filling))
+            .and_then(|filled| Ok(tx.commit().map(|()| filled)?));
+        // A failed COMMIT can leave the transaction open.
+        if result.is_err() && !self.conn.is_autocommit() {
+            drop(self.conn.execute_batch("ROLLBACK"));
+        }
+        result
+    }
+
+    fn rest(&mut self) {
+        self.checkpoints.after_commit(&self.conn);
+    }
+
+    fn close(self) {
+        self.checkpoints.close(self.conn);
+    }
+}
+
+struct Filling<'c> {
+    conn: &'c Connection,
+    /// By table, each from its first row on.
+    inserts: [Option<CachedStatement<'c>>; Table::COUNT],
+    take_owed: CachedStatement<'c>,
+    move_owed: CachedStatement<'c>,
+}
+
+impl<'c> Filling<'c> {
+    fn new(conn: &'c Connection) -> rusqlite::Result<Self> {
+        Ok(Self {
+            conn,
+            inserts: std::array::from_fn(|_| None),
+            take_owed: conn.prepare_cached("DELETE FROM queue WHERE id = ? AND attempts = ?")?,
+            move_owed: conn.prepare_cached(
+                "UPDATE queue SET ready_at = ?, not_before = ?, attempts = ?, granted = ? \
+                 WHERE id = ? AND attempts = ?",
+            )?,
+        })
+    }
+}
+
+impl Transaction for Filling<'_> {
+    fn insert(&mut self, table: Table, row: &[Cell<'_>]) -> Result<(), Trouble> {
+        let statement = match &mut self.inserts[table as usize] {
+            Some(statement) => statement,
+            none => none.insert(self.conn.prepare_cached(&insert(table.spec()))?),
+        };
+        for (n, cell) in (1..).zip(row) {
+            statement.raw_bind_parameter(n, cell)?;
+        }
+        statement.raw_execute()?;
+        Ok(())
+    }
+
+    fn take_owed(&mut self, owed: &Owed) -> Result<bool, Trouble> {
+        Ok(self.take_owed.execute((owed.id.as_i64(), owed.attempts))? > 0)
+    }
+
+    fn move_owed(&mut self, owed: &Owed, again: &Owed) -> Result<bool, Trouble> {
+        let moved = self.move_owed.execute((
+            again.ready_at.as_millis(),
+            again.not_before.as_millis(),
+            again.attempts,
+            again.attempts_granted,
+            owed.id.as_i64(),
+            owed.attempts,
+        ))?;
+        Ok(moved > 0)
+    }
+
+    fn seen(&mut self, tenant: TenantId, kind: Kind, key: &str) -> Result<Option<Found>, Trouble> {
+        let found = self
+            .conn
+            .prepare_cached(
+                "SELECT fingerprint, answer FROM seen WHERE tenant = ? AND kind = ? AND key = ?",
+            )?
+            .query_row((tenant.as_i64(), kind as i64, key), |row| {
+                Ok(Found { fingerprint: row.get(0)?, answer: row.get(1)? })
+            });
+        Ok(found.optional()?)
+    }
+
+    fn execute(&mut self, sql: &str, args: &[Value]) -> Result<usize, Trouble> {
+        Ok(self.conn.prepare_cached(sql)?.execute(params_from_iter(args))?)
+    }
+
+    fn send(&mut self, sql: &'static str, args: &[Value]) -> Result<(), Trouble> {
+        self.execute(sql, args).map(drop)
+    }
+
+    fn rows(&mut self, sql: &str, args: &[Value]) -> Result<Vec<Row>, Trouble> {
+        Ok(shared(self.conn, sql, args)?)
+    }
+
+    fn savepoint(&mut self) -> Result<(), Trouble> {
+        self.execute("SAVEPOINT work", &[]).map(drop)
+    }
+
+    fn release(&mut self, keep: bool) -> Result<(), Trouble> {
+        if !keep {
+            self.execute("ROLLBACK TO work", &[])?;
+        }
+        self.execute("RELEASE work", &[]).map(drop)
+    }
+}
+
+fn insert(spec: &Spec) -> String {
+    let marks = vec!["?"; spec.columns().count()].join(", ");
+    format!("{} VALUES ({marks}){}", spec.insert(), spec.on_conflict())
+}
+
+impl ToSql for Cell<'_> {
+    fn to_sql(&self) -> rusqlite::Result<rusqlite::types::ToSqlOutput<'_>> {
+        use rusqlite::types::{ToSqlOutput, ValueRef};
+        Ok(ToSqlOutput::Borrowed(match *self {
+            Self::Null => ValueRef::Null,
+            Self::Int(int) => ValueRef::Integer(int),
+            Self::Text(text) => ValueRef::Text(text.as_bytes()),
+            Self::Blob(bytes) => ValueRef::Blob(bytes),
+        }))
+    }
+}
+
+impl From<rusqlite::Error> for Trouble {
+    fn from(error: rusqlite::Error) -> Self {
+        let fault = match error.sqlite_error_code() {
+            Some(ErrorCode::ConstraintViolation) => Fault::Constraint,
+            None
+            | Some(
+                ErrorCode::TypeMismatch
+                | ErrorCode::TooBig
+                | ErrorCode::ParameterOutOfRange
+                | ErrorCode::Unknown,
+            ) => Fault::Statement,
+            Some(_) => Fault::Database,
+        };
+        Self::new(fault, error)
+    }
+}

@@ -1,0 +1,128 @@
+//! What is written per database: how a transaction is made, filled and committed.
+//!
+//! Everything that follows from a publication, a settlement or a change is written once, in
+//! [`super::batch`]. A database only has to bring its rows in fast, each in its own way: SQLite with
+//! cached statements row by row, for a call costs next to nothing; others may gather rows by table
+//! and write them when the batch is complete.
+
+use std::fmt;
+
+use tidings_core::delivery::{Owed, Status};
+use tidings_core::id::{Id, TenantId};
+use tidings_core::time::Timestamp;
+
+use super::batch::Work;
+use super::batch::seen::{Found, Kind};
+use super::table::Table;
+use crate::value::{Row, Value};
+
+/// A database as the writer needs it: one connection, one transaction at a time.
+pub(crate) trait Database {
+    /// Fills a transaction and commits it. `works` are those that `fill` is about to apply: what they
+    /// will look for may be fetched beforehand.
+    fn commit<T>(
+        &mut self,
+        works: &[Work],
+        fill: impl FnOnce(&mut dyn Transaction) -> Result<T, Trouble>,
+    ) -> Result<T, Trouble>;
+
+    /// Between two batches.
+    fn rest(&mut self);
+
+    fn close(self);
+}
+
+/// A transaction while it is being filled.
+///
+/// The first four are the hot path. A row that is inserted need not be in its table at once; whatever
+/// reads here sees it all the same, and a fault of it shows at the latest at the commit.
+pub(crate) trait Transaction {
+    /// Inserts a row, its cells in the order of the table's columns.
+    fn insert(&mut self, table: Table, row: &[Cell<'_>]) -> Result<(), Trouble>;
+
+    /// Deletes the queue row of a delivery, if it is as it was given out; tells whether it was.
+    fn take_owed(&mut self, owed: &Owed) -> Result<bool, Trouble>;
+
+    /// The same, giving the row a new place and new numbers of attempts.
+    fn move_owed(&mut self, owed: &Owed, again: &Owed) -> Result<bool, Trouble>;
+
+    /// What was remembered under a key.
+    fn seen(&mut self, tenant: TenantId, kind: Kind, key: &str) -> Result<Option<Found>, Trouble>;
+
+    /// Runs a statement of the shared SQL; tells how many rows it changed.
+    fn execute(&mut self, sql: &str, args: &[Value]) -> Result<usize, Trouble>;
+
+    /// The same, when nobody needs to know.
+    fn send(&mut self, sql: &'static str, args: &[Value]) -> Result<(), Trouble>;
+
+    /// Runs a query of the shared SQL.
+    fn rows(&mut self, sql: &str, args: &[Value]) -> Result<Vec<Row>, Trouble>;
+
+    /// From here on it can be taken back alone.
+    fn savepoint(&mut self) -> Result<(), Trouble>;
+
+    /// Takes back what came since the savepoint, also after a statement that failed; or keeps it.
+    fn release(&mut self, keep: bool) -> Result<(), Trouble>;
+}
+
+/// A statement or a commit that failed.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Trouble {
+    pub(crate) fault: Fault,
+    pub(crate) text: String,
+}
+
+/// Whose fault it is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Fault {
+    /// The statement's: it violates a constraint.
+    Constraint,
+    /// The statement's: it fails wherever it is tried.
+    Statement,
+    /// The database's: it fails whatever is tried.
+    Database,
+}
+
+impl Trouble {
+    pub(crate) fn new(fault: Fault, text: impl fmt::Display) -> Self {
+        Self { fault, text: text.to_string() }
+    }
+}
+
+/// One value of a row that is inserted.
+#[derive(Debug, Clone, Copy)]
+pub(crate) enum Cell<'a> {
+    Null,
+    Int(i64),
+    Text(&'a str),
+    Blob(&'a [u8]),
+}
+
+macro_rules! from {
+    ($($type:ty, $value:ident => $made:expr;)*) => {
+        $( impl<'a> From<$type> for Cell<'a> { fn from($value: $type) -> Self { $made } } )*
+    };
+}
+
+from! {
+    i64, v => Self::Int(v);
+    u32, v => Self::Int(i64::from(v));
+    u16, v => Self::Int(i64::from(v));
+    u8, v => Self::Int(i64::from(v));
+    &'a str, v => Self::Text(v);
+    &'a [u8], v => Self::Blob(v);
+    Timestamp, v => Self::Int(v.as_millis());
+    Status, v => Self::Int(v.code());
+}
+
+impl<K> From<Id<K>> for Cell<'_> {
+    fn from(id: Id<K>) -> Self {
+        Self::Int(id.as_i64())
+    }
+}
+
+impl<'a, T: Into<Cell<'a>>> From<Option<T>> for Cell<'a> {
+    fn from(value: Option<T>) -> Self {
+        value.map_or(Self::Null, Into::into)
+    }
+}
