@@ -10,6 +10,7 @@
 //! | verify what you receive | [`verify`] |
 //! | know what a kind of receiver expects | [`profile`] and the files beside it |
 //! | send | [`body::build`], then [`request::compose`] |
+//! | hand a lead to an e-mail or automation service | [`lead`] |
 //! | sign by hand | [`sign`], with keys of [`secret`] and [`ed25519`] |
 //! | print JSON as JavaScript does | [`canonical`] |
 //!
@@ -66,6 +67,7 @@ pub mod body;
 pub mod canonical;
 pub mod ed25519;
 pub mod keys;
+pub mod lead;
 pub mod profile;
 pub mod request;
 pub mod sample;

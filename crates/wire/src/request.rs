@@ -115,14 +115,26 @@ pub fn compose<'a>(attempt: &Attempt<'a>) -> Result<Headers<'a>, ComposeError> {
     if let Some((name, value)) = signature(attempt)? {
         headers.push((name, value.into()));
     }
+    append_custom(&mut headers, attempt)?;
+    Ok(headers)
+}
+
+/// Adds the custom headers, none of which overrides what is there, and looks at all values.
+pub(crate) fn append_custom<'a>(
+    headers: &mut Headers<'a>,
+    attempt: &Attempt<'a>,
+) -> Result<(), ComposeError> {
+    let ours = headers.len();
     for (name, value) in attempt.custom {
-        if !profile.owns_header(name) && !is_reserved(name) && is_header_name(name) {
+        let is_ours = attempt.profile.owns_header(name)
+            || headers[..ours].iter().any(|(known, _)| known.eq_ignore_ascii_case(name));
+        if !is_ours && !is_reserved(name) && is_header_name(name) {
             headers.push((name, value.as_str().into()));
         }
     }
     match headers.iter().find(|(_, value)| !is_header_value(value)) {
         Some((name, _)) => Err(ComposeError::InvalidValue((*name).to_owned())),
-        None => Ok(headers),
+        None => Ok(()),
     }
 }
 

@@ -2,6 +2,7 @@
 
 use proptest::prelude::*;
 use tidings_wire::canonical::{append_string, canonicalize};
+use tidings_wire::lead::{Captured, Format, Handoff, Lead, Occasion, Options};
 use tidings_wire::profile::Profile;
 use tidings_wire::secret::Secret;
 use tidings_wire::sign::{MacKey, Signer, hmac_hex, standard};
@@ -156,5 +157,36 @@ proptest! {
     #[test]
     fn every_moment_has_24_bytes(ms in any::<i64>()) {
         prop_assert_eq!(rfc3339_ms(ms).len(), 24);
+    }
+
+    #[test]
+    fn leads_of_any_kind_make_canonical_requests(
+        texts in proptest::collection::vec(any::<String>(), 8),
+        soup in json_soup(),
+        answer in any::<Vec<u8>>(),
+        url in "[a-z:/?#.]{0,20}|https://a\\.b/?",
+        status in any::<u16>(),
+    ) {
+        let _ = (Lead::read(soup.as_bytes()), Captured::from_data(soup.as_bytes()));
+        let [email, name, phone, tag, key, value, id, campaign] = &texts[..] else { unreachable!() };
+        let lead = serde_json::json!({
+            "email": format!("a@{email}"), "name": name, "phone": phone, "tags": [tag], "fields": {key: value},
+        });
+        let lead = Lead::read(lead.to_string().as_bytes()).unwrap_or_default();
+        let captured = Captured { lead_id: id.clone(), campaign: Some(campaign.clone()), lead };
+        let data = captured.to_data();
+        let again = Captured::from_data(data.as_bytes()).expect("our own data");
+        prop_assert_eq!(again.to_data(), data);
+        for format in Format::ALL {
+            let options = [r#"{"api_key":"k","list_id":1}"#, r#"{"api_key":"k"}"#, "{}"];
+            let options = options.iter().find_map(|o| Options::read(format, o.as_bytes()).ok());
+            let options = options.expect("one of them suits");
+            let occasion = Occasion { event_id: id, timestamp_ms: 0 };
+            let Ok(mut handoff) = Handoff::new(format, &captured, &options, &url, occasion) else { continue };
+            let body = handoff.call().body;
+            prop_assert_eq!(canonicalize(body.as_bytes()).expect("JSON"), body.as_bytes());
+            let _ = handoff.answered(status, &answer);
+            let _ = (handoff.answered(200, &answer), handoff.call());
+        }
     }
 }
