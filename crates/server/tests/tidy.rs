@@ -19,7 +19,7 @@ const LONG_FILES: &[(&str, &str)] =
 
 /// Each crate and those of ours that it may depend on, for its tests too.
 const ARROWS: [(&str, &[&str]); 6] = [
-    ("tidings-wire", &[]),
+    ("tidings-wire", &["tidings-wire"]),
     ("tidings-core", &["tidings-wire"]),
     ("tidings-store", &["tidings-core", "tidings-store"]),
     ("tidings-server", &["tidings-core", "tidings-store", "tidings-wire"]),

@@ -22,7 +22,7 @@
 //! use tidings_wire::request::{self, Attempt, DeliveryView};
 //! use tidings_wire::secret::Secret;
 //! use tidings_wire::sign::Signer;
-//! use tidings_wire::verify::{DEFAULT_TOLERANCE_S, StandardHeaders, verify_standard};
+//! use tidings_wire::verify::{Scheme, Verifier};
 //!
 //! let secret = Secret::generate_whsec([7; 32]); // 32 bytes from your source of randomness
 //! let signers = [Signer::new(&secret)]; // once per webhook, not once per request
@@ -53,11 +53,10 @@
 //! })?;
 //!
 //! // … and at the other end, over the bytes as they arrived:
-//! let arrived = headers.iter().map(|(name, value)| (*name, value.as_bytes()));
-//! let found = StandardHeaders::find(arrived)?;
-//! let now = 1_705_228_258;
-//! let verified = verify_standard(&[secret], &found, &body, now, DEFAULT_TOLERANCE_S)?;
-//! assert_eq!(verified.id, "evt_1");
+//! let arrived: Vec<_> = headers.iter().map(|(name, value)| (*name, value.as_bytes())).collect();
+//! let verifier = Verifier::new(Scheme::Standard, &[secret.expose()])?;
+//! let verified = verifier.verify(&arrived, &body, 1_705_228_258)?;
+//! assert_eq!(verified.id, Some("evt_1"));
 //! # Ok::<(), Box<dyn std::error::Error>>(())
 //! ```
 

@@ -1,253 +1,209 @@
 //! Verification, for receivers.
 //!
+//! A [`Verifier`] is made once, from the [`Scheme`] in which the sender signs and the secrets that are
+//! shared with it, several while they rotate. Then it judges requests:
+//!
+//! ```
+//! use tidings_wire::verify::{Scheme, Verifier};
+//!
+//! let verifier = Verifier::new(Scheme::Standard, &["whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw"])?;
+//!
+//! let headers = vec![
+//!     ("Webhook-Id", "msg_p5jXN8AQM9LWM0D4loKWxJek"),
+//!     ("Webhook-Timestamp", "1614265330"),
+//!     ("Webhook-Signature", "v1,g0hM9SsE+OTPJTGt/tmIKtSyZlE3uFJELVlNIOLJ1OE="),
+//! ];
+//! let body = br#"{"test": 2432232314}"#;
+//! let now_s = 1_614_265_400;
+//! let verified = verifier.verify(&headers, body, now_s)?;
+//! assert_eq!(verified.id, Some("msg_p5jXN8AQM9LWM0D4loKWxJek"));
+//!
+//! let refused = verifier.verify(&headers, b"{}", now_s).unwrap_err();
+//! assert_eq!(refused.to_string(), "not verified"); // for the sender
+//! assert_eq!(refused.why.to_string(), "no signature matches"); // for the log
+//! # Ok::<(), Box<dyn std::error::Error>>(())
+//! ```
+//!
 //! Hand in the raw bytes of the body, before anything has parsed them: JSON that was parsed and
 //! printed again is other bytes. Nothing here panics, whatever comes in; MACs are decoded to their
 //! 32 bytes first and compared in constant time; what is written differently from how senders write
 //! it is refused, not repaired.
 //!
-//! A signature with a timestamp can be replayed within the tolerance. So remember the ids that were
-//! processed, for as long as the sender retries, and answer 2xx to those that come again.
+//! # Again and again
+//!
+//! Senders repeat a request when its answer was lost, and whoever recorded one can send it again: in
+//! the schemes that sign a time, as long as the tolerance lasts; in the others, for ever. So remember
+//! the ids of what was processed, for as long as the sender retries, and answer 2xx to those that come
+//! again: see [`Verifier::seen`].
 
-use base64::Engine;
-use base64::engine::general_purpose::STANDARD;
-use thiserror::Error;
+mod body;
+mod headers;
+mod key;
+mod read;
+mod refused;
+mod scheme;
+mod slack;
+mod standard;
+mod stripe;
 
-use crate::secret::Secret;
-use crate::sign::{MacBytes, MacKey};
+use std::fmt;
+use std::sync::Arc;
 
-/// How far the clocks of sender and receiver may be apart: five minutes, as in the official
-/// Standard Webhooks libraries.
+use crate::profile::Profile;
+
+pub use headers::{Found, Headers};
+pub use key::{Key, SetupError};
+pub use refused::{Refused, Why};
+pub use scheme::Scheme;
+
+use headers::Incoming;
+use scheme::Layout;
+
+/// How far the clocks of sender and receiver may be apart: five minutes, as in the libraries of
+/// Standard Webhooks, Stripe and Slack.
 pub const DEFAULT_TOLERANCE_S: u64 = 300;
 
-/// How many signatures a header may hold. A sender needs one per secret of a rotation.
+/// How many signatures a header may hold. A sender needs one per key of a rotation.
 pub const MAX_SIGNATURES: usize = 16;
 
-/// Why a request is refused. For the log; tell the sender no more than "401".
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Error)]
-#[non_exhaustive]
-pub enum VerifyError {
-    /// No secret was handed in.
-    #[error("there is no secret to verify with")]
-    NoSecret,
-    /// A header that must be there is not.
-    #[error("the header `{0}` is missing")]
-    Missing(&'static str),
-    /// A header that must be there once is there more than once.
-    #[error("the header `{0}` is there more than once")]
-    Repeated(&'static str),
-    /// An id that is not visible ASCII, or that has a full stop: since full stops separate what is
-    /// signed, parts of the id could be passed off as the timestamp.
-    #[error("the id is not visible ASCII without full stops")]
-    InvalidId,
-    /// A timestamp that is not a plain decimal number of seconds.
-    #[error("the timestamp is not a plain decimal number")]
-    InvalidTimestamp,
-    /// The timestamp is too far in the past.
-    #[error("the timestamp is too old")]
-    TooOld,
-    /// The timestamp is too far in the future.
-    #[error("the timestamp is in the future")]
-    TooNew,
-    /// A signature header without a signature of this scheme in the form that senders write.
-    #[error("the signature header has no well-formed signature of this scheme")]
-    InvalidSignature,
-    /// More than [`MAX_SIGNATURES`] signatures.
-    #[error("the signature header has more than {MAX_SIGNATURES} signatures")]
-    TooManySignatures,
-    /// Well-formed, and made with another secret or over other bytes.
-    #[error("no signature matches")]
-    Mismatch,
-}
-
-/// The three headers of Standard Webhooks, as they arrived.
-///
-/// ```
-/// use tidings_wire::verify::StandardHeaders;
-/// let arrived = [
-///     ("Webhook-Id", "msg_1".as_bytes()),
-///     ("webhook-timestamp", b"1614265330"),
-///     ("webhook-signature", b"v1,..."),
-/// ];
-/// assert_eq!(StandardHeaders::find(arrived)?.id, Some("msg_1".as_bytes()));
-/// # Ok::<(), tidings_wire::verify::VerifyError>(())
-/// ```
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub struct StandardHeaders<'a> {
-    /// `webhook-id`
-    pub id: Option<&'a [u8]>,
-    /// `webhook-timestamp`
-    pub timestamp: Option<&'a [u8]>,
-    /// `webhook-signature`
-    pub signature: Option<&'a [u8]>,
-}
-
-const ID: &str = "webhook-id";
-const TIMESTAMP: &str = "webhook-timestamp";
-const SIGNATURE: &str = "webhook-signature";
-
-impl<'a> StandardHeaders<'a> {
-    /// Picks the three out of all headers of a request. None may be there twice.
-    pub fn find<'n>(
-        headers: impl IntoIterator<Item = (&'n str, &'a [u8])>,
-    ) -> Result<Self, VerifyError> {
-        let mut found = Self::default();
-        for (name, value) in headers {
-            let (name, place) = if name.eq_ignore_ascii_case(ID) {
-                (ID, &mut found.id)
-            } else if name.eq_ignore_ascii_case(TIMESTAMP) {
-                (TIMESTAMP, &mut found.timestamp)
-            } else if name.eq_ignore_ascii_case(SIGNATURE) {
-                (SIGNATURE, &mut found.signature)
-            } else {
-                continue;
-            };
-            if place.replace(value).is_some() {
-                return Err(VerifyError::Repeated(name));
-            }
-        }
-        Ok(found)
-    }
-}
-
-/// What a verified request of Standard Webhooks says of itself.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Verified<'a> {
-    /// The id of the event: the same for every attempt. Skip it if it was processed before.
-    pub id: &'a str,
-    /// When this attempt was made, in Unix seconds.
-    pub timestamp_s: i64,
-}
-
-/// Verifies a request of Standard Webhooks: profile `standard`, and every other sender of it.
-///
-/// One valid `v1` signature with one of the secrets is enough. Signatures of other versions (as
-/// `v1a`) are passed over, and so is a `v1` that is not the base64 of 32 bytes.
-///
-/// ```
-/// use tidings_wire::{secret::Secret, verify::*};
-/// let secret = Secret::parse("whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw")?;
-/// let headers = StandardHeaders {
-///     id: Some(b"msg_p5jXN8AQM9LWM0D4loKWxJek"),
-///     timestamp: Some(b"1614265330"),
-///     signature: Some(b"v1,g0hM9SsE+OTPJTGt/tmIKtSyZlE3uFJELVlNIOLJ1OE="),
-/// };
-/// let body = br#"{"test": 2432232314}"#;
-/// let verified = verify_standard(&[secret], &headers, body, 1614265400, DEFAULT_TOLERANCE_S)?;
-/// assert_eq!(verified.id, "msg_p5jXN8AQM9LWM0D4loKWxJek");
-/// # Ok::<(), Box<dyn std::error::Error>>(())
-/// ```
-pub fn verify_standard<'a>(
-    secrets: &[Secret],
-    headers: &StandardHeaders<'a>,
-    body: &[u8],
-    now_s: i64,
+/// Judges the requests of one sender.
+#[derive(Clone)]
+pub struct Verifier {
+    layout: Layout,
+    /// Never empty.
+    keys: Vec<Key>,
     tolerance_s: u64,
-) -> Result<Verified<'a>, VerifyError> {
-    let id = headers.id.ok_or(VerifyError::Missing(ID))?;
-    let timestamp = headers.timestamp.ok_or(VerifyError::Missing(TIMESTAMP))?;
-    let signature = headers.signature.ok_or(VerifyError::Missing(SIGNATURE))?;
-    let verified = Verified { id: parse_id(id)?, timestamp_s: parse_timestamp(timestamp)? };
-    if verified.timestamp_s.abs_diff(now_s) > tolerance_s {
-        let is_old = verified.timestamp_s < now_s;
-        return Err(if is_old { VerifyError::TooOld } else { VerifyError::TooNew });
-    }
-    let macs = parse_standard_signatures(signature)?;
-    // The timestamp as it arrived: the same digits that were signed.
-    matches_any(secrets, &[id, b".", timestamp, b".", body], &macs)?;
-    Ok(verified)
+    seen: Option<Arc<Seen>>,
 }
 
-/// Verifies `<prefix><hex>` over the body: profiles `emp` and `aegisx` with the prefix `sha256=`.
-///
-/// ```
-/// use tidings_wire::{secret::Secret, sign::{MacKey, hmac_hex}, verify::verify_hmac_hex};
-/// let secret = Secret::parse("your-secret-key")?;
-/// let header = hmac_hex(&MacKey::new(&secret), "sha256=", b"{}");
-/// verify_hmac_hex(&[secret], "sha256=", Some(header.as_bytes()), b"{}")?;
-/// # Ok::<(), Box<dyn std::error::Error>>(())
-/// ```
-pub fn verify_hmac_hex(
-    secrets: &[Secret],
-    prefix: &str,
-    header: Option<&[u8]>,
-    body: &[u8],
-) -> Result<(), VerifyError> {
-    let header = header.ok_or(VerifyError::Missing("signature"))?;
-    let mac = header
-        .strip_prefix(prefix.as_bytes())
-        .and_then(decode_hex)
-        .ok_or(VerifyError::InvalidSignature)?;
-    matches_any(secrets, &[body], &[mac])
+type Seen = dyn Fn(&str) -> bool + Send + Sync;
+
+/// What a verified request says of itself.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Verified<'h> {
+    /// Its id, the same when it is repeated, if the scheme has one: see [`Scheme::id_header`]. In
+    /// Standard Webhooks it is signed. Elsewhere it is not: it tells honest repetitions, and whoever
+    /// recorded a request can change it.
+    pub id: Option<&'h str>,
+    /// When it was signed, in Unix seconds, if the scheme signs a time.
+    pub timestamp_s: Option<i64>,
+    /// Whether the hook of [`Verifier::seen`] knew the id.
+    pub seen: bool,
 }
 
-fn matches_any(secrets: &[Secret], signed: &[&[u8]], macs: &[MacBytes]) -> Result<(), VerifyError> {
-    if secrets.is_empty() {
-        return Err(VerifyError::NoSecret);
-    }
-    match secrets.iter().any(|secret| MacKey::new(secret).accepts(signed, macs)) {
-        true => Ok(()),
-        false => Err(VerifyError::Mismatch),
-    }
-}
-
-fn parse_id(id: &[u8]) -> Result<&str, VerifyError> {
-    let plain = !id.is_empty() && id.iter().all(|&byte| byte.is_ascii_graphic() && byte != b'.');
-    std::str::from_utf8(id).ok().filter(|_| plain).ok_or(VerifyError::InvalidId)
-}
-
-/// Digits and nothing else: no sign, space, fraction, exponent or leading zero.
-fn parse_timestamp(text: &[u8]) -> Result<i64, VerifyError> {
-    let plain = match text {
-        [b'0'] => true,
-        [b'1'..=b'9', rest @ ..] => rest.iter().all(u8::is_ascii_digit),
-        _ => false,
-    };
-    let digits = std::str::from_utf8(text).ok().filter(|_| plain);
-    digits.and_then(|digits| digits.parse().ok()).ok_or(VerifyError::InvalidTimestamp)
-}
-
-/// The MACs of all `v1` signatures. Work stops at the cap, however long the header is.
-fn parse_standard_signatures(header: &[u8]) -> Result<Vec<MacBytes>, VerifyError> {
-    let mut macs = Vec::new();
-    for (at, token) in header.split(|&byte| byte == b' ').enumerate() {
-        if at == MAX_SIGNATURES {
-            return Err(VerifyError::TooManySignatures);
+impl Verifier {
+    /// A verifier for a sender's scheme, with one secret or, while they rotate, several.
+    ///
+    /// What a text means as a key depends on the scheme, as its senders have it: see [`Scheme`].
+    pub fn new<S: AsRef<str>>(scheme: Scheme, secrets: &[S]) -> Result<Self, SetupError> {
+        let mut keys = Vec::new();
+        for text in secrets {
+            scheme.read_keys(text.as_ref(), &mut keys)?;
         }
-        // Two spaces in a row, or one at an end.
-        if token.is_empty() {
-            return Err(VerifyError::InvalidSignature);
+        Self::of(scheme.layout(), keys)
+    }
+
+    /// The same with keys that are at hand as such: for senders whose keys have unusual lengths.
+    pub fn with_keys(scheme: Scheme, keys: Vec<Key>) -> Result<Self, SetupError> {
+        Self::of(scheme.layout(), keys)
+    }
+
+    /// A verifier for what is sent in a profile, one of your own perhaps.
+    ///
+    /// ```
+    /// use tidings_wire::{profile::Profile, verify::Verifier};
+    /// let emp = Profile::builtin("emp").expect("comes with the crate");
+    /// let verifier = Verifier::of_profile(emp, &["your-secret-key"])?;
+    /// # Ok::<(), tidings_wire::verify::SetupError>(())
+    /// ```
+    pub fn of_profile<S: AsRef<str>>(profile: &Profile, secrets: &[S]) -> Result<Self, SetupError> {
+        let mut keys = Vec::new();
+        for text in secrets {
+            key::read_ours(text.as_ref(), &mut keys)?;
         }
-        macs.extend(token.strip_prefix(b"v1,").and_then(decode_base64));
+        Self::of(Layout::of_profile(profile).ok_or(SetupError::Unsigned)?, keys)
     }
-    if macs.is_empty() { Err(VerifyError::InvalidSignature) } else { Ok(macs) }
+
+    fn of(layout: Layout, keys: Vec<Key>) -> Result<Self, SetupError> {
+        if keys.is_empty() {
+            return Err(SetupError::NoSecret);
+        }
+        if !layout.takes_ed25519() && keys.iter().any(|key| matches!(key, Key::Ed25519(_))) {
+            return Err(SetupError::Ed25519);
+        }
+        Ok(Self { layout, keys, tolerance_s: DEFAULT_TOLERANCE_S, seen: None })
+    }
+
+    /// How far the clocks may be apart, in seconds and to both sides, where the scheme signs a time.
+    /// Without this it is [`DEFAULT_TOLERANCE_S`].
+    #[must_use]
+    pub fn tolerance_s(mut self, tolerance_s: u64) -> Self {
+        self.tolerance_s = tolerance_s;
+        self
+    }
+
+    /// A hook that knows which ids were processed before. It is asked once a request has been
+    /// verified, and only looks: remember the id yourself, when the work is done, or an id whose
+    /// work failed would never be taken again.
+    ///
+    /// ```
+    /// use std::{collections::HashSet, sync::{Arc, Mutex}};
+    /// use tidings_wire::verify::{Scheme, Verifier};
+    ///
+    /// let processed = Arc::new(Mutex::new(HashSet::<String>::new()));
+    /// let known = Arc::clone(&processed);
+    /// let verifier = Verifier::new(Scheme::GitHub, &["It's a Secret to Everybody"])?
+    ///     .seen(move |id| known.lock().is_ok_and(|known| known.contains(id)));
+    ///
+    /// let headers = vec![
+    ///     ("X-GitHub-Delivery", "72d3162e-cc78-11e3-81ab-4c9367dc0958"),
+    ///     ("X-Hub-Signature-256",
+    ///      "sha256=757107ea0eb2509fc211221cce984b8a37570b6d7586c22c46f4379c8b043e17"),
+    /// ];
+    /// let first = verifier.verify(&headers, b"Hello, World!", 0)?;
+    /// assert!(!first.seen);
+    /// processed.lock().unwrap().extend(first.id.map(str::to_owned));
+    /// assert!(verifier.verify(&headers, b"Hello, World!", 0)?.seen);
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    #[must_use]
+    pub fn seen(mut self, hook: impl Fn(&str) -> bool + Send + Sync + 'static) -> Self {
+        self.seen = Some(Arc::new(hook));
+        self
+    }
+
+    /// Judges a request: its headers, the raw bytes of its body, and the time in Unix seconds.
+    ///
+    /// One right signature with one of the keys is enough.
+    pub fn verify<'h>(
+        &self,
+        headers: &'h dyn Headers,
+        body: &[u8],
+        now_s: i64,
+    ) -> Result<Verified<'h>, Refused> {
+        let incoming = Incoming { headers, body, now_s, tolerance_s: self.tolerance_s };
+        let verified = match &self.layout {
+            Layout::Standard(names) => standard::verify(names, &self.keys, &incoming),
+            Layout::Body(place) => body::verify(place, &self.keys, &incoming),
+            Layout::Stripe => stripe::verify(&self.keys, &incoming),
+            Layout::Slack => slack::verify(&self.keys, &incoming),
+        };
+        let mut verified = verified.map_err(|why| Refused { why })?;
+        verified.seen = match (&self.seen, verified.id) {
+            (Some(hook), Some(id)) => hook(id),
+            _ => false,
+        };
+        Ok(verified)
+    }
 }
 
-/// Standard base64 with its padding, of 32 bytes: one spelling per MAC.
-fn decode_base64(text: &[u8]) -> Option<MacBytes> {
-    if text.len() != 44 {
-        return None;
-    }
-    let mut decoded = [0; 33]; // what 44 characters can hold
-    let length = STANDARD.decode_slice(text, &mut decoded).ok()?;
-    decoded[..length].try_into().ok()
-}
-
-/// 64 lower-case digits: one spelling per MAC.
-fn decode_hex(text: &[u8]) -> Option<MacBytes> {
-    if text.len() != 64 {
-        return None;
-    }
-    let mut mac = [0; 32];
-    for (byte, pair) in mac.iter_mut().zip(text.chunks_exact(2)) {
-        *byte = hex_digit(pair[0])? << 4 | hex_digit(pair[1])?;
-    }
-    Some(mac)
-}
-
-fn hex_digit(digit: u8) -> Option<u8> {
-    match digit {
-        b'0'..=b'9' => Some(digit - b'0'),
-        b'a'..=b'f' => Some(digit - b'a' + 10),
-        _ => None,
+impl fmt::Debug for Verifier {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Verifier")
+            .field("layout", &self.layout)
+            .field("keys", &self.keys)
+            .field("tolerance_s", &self.tolerance_s)
+            .finish_non_exhaustive()
     }
 }

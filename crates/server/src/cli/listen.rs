@@ -8,16 +8,16 @@ use http::StatusCode;
 use serde::Deserialize;
 use serde_json::{Value, json};
 use tidings_core::time::Timestamp;
-use tidings_wire::secret::Secret;
-use tidings_wire::verify::DEFAULT_TOLERANCE_S;
+use tidings_wire::verify::{Scheme, Verifier};
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::mpsc;
 
+use super::Usage;
 use super::client::{Api, Call, Server, block_on, path};
 use super::output::{Paint, line, plain, pretty};
 use super::receiver::{self, Received};
-use super::sign::secret;
-use super::signature::Scheme;
+use super::sign::given;
+use super::signature::detect;
 use crate::clock::Clock;
 
 /// Receive webhooks on this machine and print them
@@ -76,15 +76,19 @@ impl Listen {
     async fn listen(&self) -> Result<()> {
         let mut terminate = signal(SignalKind::terminate())?;
         let mut interrupt = signal(SignalKind::interrupt())?;
-        let mut secrets: Vec<Secret> =
-            self.secret.iter().map(|s| secret(s)).collect::<Result<_>>()?;
+        let mut secrets: Vec<String> =
+            self.secret.iter().map(|text| given(text)).collect::<Result<_>>()?;
+        if !secrets.is_empty() {
+            Verifier::new(Scheme::Standard, &secrets)
+                .map_err(|error| Usage(format!("--secret: {error}")))?;
+        }
         let (tell, mut arrivals) = mpsc::unbounded_channel();
         let receiver = receiver::start(self.port, self.judge(tell)?).await?;
         let url = format!("http://{}/", receiver.address);
         line(format!("tidings receiving on {url}"))?;
         let registration = if self.register { Some(self.register(&url).await?) } else { None };
         if let Some(registration) = &registration {
-            secrets.extend(registration.secret.as_deref().and_then(|s| Secret::parse(s).ok()));
+            secrets.extend(registration.secret.clone());
         }
         let printed = loop {
             let arrival = tokio::select! {
@@ -125,7 +129,7 @@ impl Listen {
             body["profile"] = profile.as_str().into();
         }
         if let Some(text) = &self.secret {
-            body["secret"] = secret(text)?.expose().into();
+            body["secret"] = given(text)?.into();
         }
         let answer = api.call(Call::post(path(["webhooks"])).json(&body)?).await;
         let created: Created = answer.context("cannot register").context(HINT)?.parse()?;
@@ -134,7 +138,7 @@ impl Listen {
         Ok(Registration { api, id: created.id, secret: created.secret })
     }
 
-    fn print(&self, arrival: &Arrival, secrets: &[Secret]) -> Result<()> {
+    fn print(&self, arrival: &Arrival, secrets: &[String]) -> Result<()> {
         let Arrival { at, status, request } = arrival;
         let paint = Paint::stdout();
         let body = String::from_utf8_lossy(&request.body);
@@ -196,14 +200,17 @@ fn event_type(request: &Received, body: &str) -> Option<String> {
     name.and_then(Value::as_str).map(str::to_owned)
 }
 
-fn signature(request: &Received, secrets: &[Secret], now: Timestamp, paint: Paint) -> String {
-    let Some(scheme) = Scheme::of(&request.headers) else { return "unsigned".to_owned() };
+fn signature(request: &Received, secrets: &[String], now: Timestamp, paint: Paint) -> String {
+    let Some(scheme) = detect(&request.headers) else { return "unsigned".to_owned() };
     if secrets.is_empty() {
         return "signature not checked (no --secret)".to_owned();
     }
-    let now = now.as_secs();
-    match scheme.verify(secrets, &request.headers, &request.body, now, DEFAULT_TOLERANCE_S) {
-        Ok(()) => paint.green(&format!("signature verified ({})", scheme.name())),
-        Err(error) => paint.red(&format!("signature NOT verified: {error}")),
+    let verifier = match Verifier::new(scheme, secrets) {
+        Ok(verifier) => verifier,
+        Err(error) => return paint.red(&format!("signature NOT verified: {error}")),
+    };
+    match verifier.verify(&request.headers, &request.body, now.as_secs()) {
+        Ok(_) => paint.green(&format!("signature verified ({scheme})")),
+        Err(refused) => paint.red(&format!("signature NOT verified: {}", refused.why)),
     }
 }

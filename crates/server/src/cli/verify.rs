@@ -2,14 +2,15 @@
 
 use anyhow::{Result, bail};
 use clap::Args;
+use clap::builder::{PossibleValuesParser, TypedValueParser};
 use http::{HeaderMap, HeaderName, HeaderValue};
-use tidings_wire::verify::DEFAULT_TOLERANCE_S;
+use tidings_wire::verify::{DEFAULT_TOLERANCE_S, Scheme, Verifier};
 
 use super::Usage;
 use super::input;
 use super::output::line;
-use super::sign::secret;
-use super::signature::Scheme;
+use super::sign::given;
+use super::signature::detect;
 use crate::clock::Clock;
 
 /// Verify the signature of a body from standard input
@@ -18,7 +19,8 @@ use crate::clock::Clock;
 #[derive(Debug, Args)]
 #[command(after_help = EXAMPLES)]
 pub struct Verify {
-    /// The webhook's secret, or several during a rotation; @FILE reads it from a file
+    /// The webhook's secret, or several during a rotation; @FILE reads it from a file. For Ed25519
+    /// the public key, `whpk_`
     #[arg(long, value_name = "SECRET", env = "TIDINGS_WEBHOOK_SECRET", hide_env_values = true)]
     #[arg(required = true)]
     secret: Vec<String>,
@@ -26,7 +28,7 @@ pub struct Verify {
     #[arg(long, short = 'H', value_name = "HEADER", required = true)]
     header: Vec<String>,
     /// How it is signed; told by the headers if not given
-    #[arg(long, value_enum)]
+    #[arg(long, value_name = "SCHEME", value_parser = scheme())]
     profile: Option<Scheme>,
     /// How far the clocks may be apart, seconds
     #[arg(long, value_name = "SECONDS", default_value_t = DEFAULT_TOLERANCE_S)]
@@ -47,18 +49,27 @@ Examples:
 
 impl Verify {
     pub(super) fn run(&self) -> Result<()> {
-        let secrets = self.secret.iter().map(|text| secret(text)).collect::<Result<Vec<_>>>()?;
+        let secrets = self.secret.iter().map(|text| given(text)).collect::<Result<Vec<_>>>()?;
         let headers = read_headers(&self.header)?;
-        let Some(scheme) = self.profile.or_else(|| Scheme::of(&headers)) else {
+        let Some(scheme) = self.profile.or_else(|| detect(&headers)) else {
             bail!("not verified: none of the headers holds a signature")
         };
+        let verifier = Verifier::new(scheme, &secrets)
+            .map_err(|error| Usage(format!("--secret: {error}")))?
+            .tolerance_s(self.tolerance);
         let body = input::stdin()?;
         let now = self.now.unwrap_or_else(|| Clock::system().now().as_secs());
-        match scheme.verify(&secrets, &headers, &body, now, self.tolerance) {
-            Ok(()) => line(format!("verified: {}, {} bytes", scheme.name(), body.len())),
-            Err(error) => bail!("not verified: {error}"),
+        match verifier.verify(&headers, &body, now) {
+            Ok(_) => line(format!("verified: {scheme}, {} bytes", body.len())),
+            Err(refused) => bail!("{refused}: {}", refused.why),
         }
     }
+}
+
+/// Reads the name of a scheme, and lists them in the help.
+fn scheme() -> impl TypedValueParser<Value = Scheme> {
+    let names = Scheme::ALL.map(Scheme::name);
+    PossibleValuesParser::new(names).try_map(|name| name.parse::<Scheme>())
 }
 
 fn read_headers(given: &[String]) -> Result<HeaderMap> {

@@ -1,12 +1,9 @@
 //! Rotation: what really arrives verifies, with the secrets that it should.
 
-use base64::Engine as _;
-use base64::engine::general_purpose::STANDARD;
 use serde_json::{Value, json};
 use tidings_core::time::{DAY_MS, HOUR_MS};
-use tidings_wire::ed25519::PublicKey;
 use tidings_wire::secret::Secret;
-use tidings_wire::verify::{StandardHeaders, VerifyError, verify_hmac_hex, verify_standard};
+use tidings_wire::verify::{Key, Scheme, Verifier, Why};
 
 use super::{path, publish, register};
 use crate::harness::{Received, Receiver, Tidings};
@@ -16,12 +13,11 @@ fn secret(shown: &Value) -> Secret {
 }
 
 fn signed_by(request: &Received, secret: &Secret, now_s: i64) -> bool {
-    let headers = StandardHeaders::find(request.header_pairs()).expect("three headers");
-    let secrets = std::slice::from_ref(secret);
-    match verify_standard(secrets, &headers, &request.body, now_s, 300) {
+    let verifier = Verifier::with_keys(Scheme::Standard, vec![Key::from(secret)]).expect("a key");
+    match verifier.verify(&request.headers, &request.body, now_s) {
         Ok(_) => true,
-        Err(VerifyError::Mismatch) => false,
-        Err(error) => panic!("{error}"),
+        Err(refused) if refused.why == Why::Mismatch => false,
+        Err(refused) => panic!("{}", refused.why),
     }
 }
 
@@ -80,8 +76,8 @@ async fn where_there_is_room_for_one_the_old_one_signs() {
     for expected in [secret(&made), secret(&rotated)] {
         publish(&tidings, json!({})).await;
         let request = receiver.next().await;
-        let header = request.headers.get("x-webhook-signature").map(|value| value.as_bytes());
-        verify_hmac_hex(&[expected], "sha256=", header, &request.body).expect("it verifies");
+        let verifier = Verifier::new(Scheme::Emp, &[expected.expose()]).expect("a key");
+        verifier.verify(&request.headers, &request.body, 0).expect("it verifies");
         tidings.advance(HOUR_MS);
     }
 }
@@ -90,14 +86,9 @@ const SHARED: &str = "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw";
 const ED25519: &str = "whsk_BwcHBwcHBwcHBwcHBwcHBwcHBwcHBwcHBwcHBwcHBwc=";
 const PUBLIC: &str = "whpk_6kpsY+KcUgq+9VB7Ey7F+ZVHdq6+vnuSQh7qaRRG0iw=";
 
-/// Whether the `v1a` signature is that of the public key.
-fn signed_with_ed25519(request: &Received, public: &str) -> bool {
-    let value = request.header("webhook-signature");
-    let base64 = value.split(' ').find_map(|token| token.strip_prefix("v1a,")).expect("v1a");
-    let signature = STANDARD.decode(base64).expect("base64").try_into().expect("64 bytes");
-    let before = ["webhook-id", "webhook-timestamp"].map(|name| request.header(name));
-    let signed = [format!("{}.{}.", before[0], before[1]).as_bytes(), &request.body].concat();
-    PublicKey::parse(public).expect("a public key").accepts(&signed, &signature)
+fn verifies(request: &Received, secret: &str, tidings: &Tidings) -> bool {
+    let verifier = Verifier::new(Scheme::Standard, &[secret]).expect("a key");
+    verifier.verify(&request.headers, &request.body, tidings.now().as_secs()).is_ok()
 }
 
 #[tokio::test]
@@ -110,7 +101,9 @@ async fn an_ed25519_key_signs_alone_or_beside_a_shared_secret() {
     publish(&tidings, json!({"n": 1.0})).await;
     let request = receiver.next().await;
     assert!(request.header("webhook-signature").starts_with("v1a,"));
-    assert!(signed_with_ed25519(&request, PUBLIC));
+    assert!(verifies(&request, PUBLIC, &tidings));
+    assert!(verifies(&request, ED25519, &tidings));
+    assert!(!verifies(&request, "the wrong secret", &tidings));
 
     // The old key, and the two new ones.
     let another = "whsk_AAECAwQFBgcICQoLDA0ODxAREhMUFRYXGBkaGxwdHh8=";
@@ -124,8 +117,10 @@ async fn an_ed25519_key_signs_alone_or_beside_a_shared_secret() {
         .filter_map(|token| Some(token.split_once(',')?.0))
         .collect();
     assert_eq!(versions, ["v1", "v1a", "v1a"]);
-    assert!(signed_by(&request, &Secret::parse(SHARED).expect("it is"), tidings.now().as_secs()));
-    assert!(signed_with_ed25519(&request, rotated["public_key"].as_str().expect("it has one")));
+    let public = rotated["public_key"].as_str().expect("it has one");
+    for secret in [PUBLIC, SHARED, public, rotated["secret"].as_str().expect("it is shown")] {
+        assert!(verifies(&request, secret, &tidings), "{secret}");
+    }
 }
 
 #[tokio::test]

@@ -120,7 +120,7 @@ fn what_is_signed_is_verified_and_what_is_changed_is_not() {
     let headers = dir.path().join("headers.txt");
     let from_file = format!("@{}", headers.to_str().unwrap());
     let body = br#"{"job_id":"job_1"}"#;
-    for profile in ["standard", "emp", "aegisx"] {
+    for profile in ["standard", "svix", "emp", "aegisx", "openvideo"] {
         let mut sign = tidings(&["sign", "--secret", "s3cret", "--id", "evt_1"]);
         let signed = run(sign.args(["--profile", profile]), body).expect_success();
         std::fs::write(&headers, &signed).unwrap();
@@ -134,6 +134,36 @@ fn what_is_signed_is_verified_and_what_is_changed_is_not() {
             assert_eq!(wrong.stderr, "tidings: not verified: no signature matches\n");
         }
     }
+}
+
+#[test]
+fn a_public_key_is_enough_to_verify() {
+    let dir = tempdir().unwrap();
+    let headers = dir.path().join("headers.txt");
+    let from_file = format!("@{}", headers.to_str().unwrap());
+    let secret = "whsk_BwcHBwcHBwcHBwcHBwcHBwcHBwcHBwcHBwcHBwcHBwc=";
+    let public = "whpk_6kpsY+KcUgq+9VB7Ey7F+ZVHdq6+vnuSQh7qaRRG0iw=";
+    let signed = run(&mut tidings(&["sign", "--secret", secret, "--id", "evt_1"]), b"{}");
+    std::fs::write(&headers, signed.expect_success()).unwrap();
+    let verify =
+        |key, body| run(&mut tidings(&["verify", "--secret", key, "-H", &from_file]), body);
+    assert_eq!(verify(public, b"{}").expect_success(), "verified: standard, 2 bytes\n");
+    assert!(verify(public, b"[]").stderr.contains("no signature matches"));
+    assert!(verify("s3cret", b"{}").stderr.contains("of a kind for which there is no key"));
+    let sign = tidings(&["sign", "--secret", secret, "--profile", "emp"]);
+    for mut wrong in [sign, tidings(&["sign", "--secret", public, "--id", "evt_1"])] {
+        assert_eq!(run(&mut wrong, b"{}").code(), Some(2));
+    }
+}
+
+/// The example of GitHub's documentation: a sender that is not ours, and that the headers tell.
+#[test]
+fn requests_of_others_are_verified() {
+    let header = "X-Hub-Signature-256: \
+                  sha256=757107ea0eb2509fc211221cce984b8a37570b6d7586c22c46f4379c8b043e17";
+    let mut verify = tidings(&["verify", "--secret", "It's a Secret to Everybody", "-H", header]);
+    let told = run(&mut verify, b"Hello, World!").expect_success();
+    assert_eq!(told, "verified: github, 13 bytes\n");
 }
 
 #[test]

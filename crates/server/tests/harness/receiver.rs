@@ -42,11 +42,6 @@ impl Received {
     pub fn json(&self) -> Value {
         serde_json::from_slice(&self.body).expect("a JSON body")
     }
-
-    /// Names and values, as the functions of `tidings_wire::verify` take them.
-    pub fn header_pairs(&self) -> impl Iterator<Item = (&str, &[u8])> {
-        self.headers.iter().map(|(name, value)| (name.as_str(), value.as_bytes()))
-    }
 }
 
 /// What a receiver answers.
