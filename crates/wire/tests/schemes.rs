@@ -1,13 +1,14 @@
 //! Every scheme that receivers can verify: published examples, and what each refuses.
 
+mod senders;
+
+use senders::{NOW, genuine};
 use tidings_wire::ed25519::SigningKey;
 use tidings_wire::keys::KeysError;
 use tidings_wire::profile::Profile;
 use tidings_wire::secret::Secret;
-use tidings_wire::sign::{MacKey, Signer, hmac_hex, standard};
+use tidings_wire::sign::{MacKey, Signer, standard};
 use tidings_wire::verify::{Headers, Key, Scheme, SetupError, Verified, Verifier, Why};
-
-const NOW: i64 = 1_614_265_330;
 
 fn verifier(scheme: Scheme, secret: &str) -> Verifier {
     Verifier::new(scheme, &[secret]).expect("a secret")
@@ -37,42 +38,6 @@ fn examples_of_the_documentations() {
     let slack = verifier(Scheme::Slack, "8f742231b10e8888abcd99yyyzzz85a5");
     let verified = slack.verify(&headers, body, 1_531_420_618).unwrap();
     assert_eq!((verified.id, verified.timestamp_s), (None, Some(1_531_420_618)));
-}
-
-/// One request of each scheme, as its sender makes it.
-fn genuine(scheme: Scheme, secret: &str, body: &[u8]) -> Vec<(&'static str, String)> {
-    let key = MacKey::from_key(secret.as_bytes());
-    let now = NOW.to_string();
-    let hex = |parts: &[&[u8]]| -> String {
-        key.mac(parts).iter().map(|byte| format!("{byte:02x}")).collect()
-    };
-    let name = scheme.signature_header();
-    match scheme {
-        Scheme::Standard | Scheme::Svix => {
-            let names = match scheme {
-                Scheme::Standard => ["webhook-id", "webhook-timestamp"],
-                _ => ["svix-id", "svix-timestamp"],
-            };
-            let signers = [Signer::Mac(key)];
-            let value = standard(&signers, "msg_1", &now, body);
-            vec![(names[0], "msg_1".into()), (names[1], now), (name, value)]
-        }
-        Scheme::OpenVideo | Scheme::ViewCreator => vec![(name, hmac_hex(&key, "", body))],
-        Scheme::Stripe => {
-            let mac = hex(&[now.as_bytes(), b".", body]);
-            vec![(name, format!("t={now},v1={mac},v0={}", "0".repeat(64)))]
-        }
-        Scheme::Slack => {
-            let mac = hex(&[b"v0:", now.as_bytes(), b":", body]);
-            vec![("X-Slack-Request-Timestamp", now), (name, format!("v0={mac}"))]
-        }
-        Scheme::Shopify => {
-            use base64::Engine as _;
-            let mac = base64::engine::general_purpose::STANDARD.encode(key.mac(&[body]));
-            vec![(name, mac)]
-        }
-        _ => vec![(name, hmac_hex(&key, "sha256=", body))],
-    }
 }
 
 #[test]
