@@ -1,9 +1,10 @@
-//! A delivery: one event owed to one webhook, the unit of retry.
+//! A delivery: one event owed to one webhook, or to one direct URL; the unit of retry.
 
 use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 
+use crate::direct::{Direct, is_lane};
 use crate::event::Event;
 use crate::id::{DeliveryId, EventId, TenantId, WebhookId};
 use crate::retry::mix;
@@ -78,8 +79,9 @@ impl Status {
     }
 }
 
-/// The queue of one webhook: its own concurrency, rate and breaker. An ordered webhook has 64 of
-/// them that share its limits; any other has slot 0 alone.
+/// The queue of one webhook, or of direct deliveries to one origin ([`crate::direct::lane`]): its own
+/// concurrency, rate and breaker. An ordered one has 64 of them that share its limits; any other has
+/// slot 0 alone.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct Lane {
     pub webhook: WebhookId,
@@ -102,11 +104,41 @@ impl Lane {
     }
 }
 
-/// The event of an owed delivery: at hand, or to be read from the store before the attempt.
+/// What an owed delivery carries: at hand, or to be read from the store before the attempt.
 #[derive(Debug, Clone)]
 pub enum Payload {
-    Held(Arc<Event>),
+    Held {
+        event: Arc<Event>,
+        /// Of a direct delivery: where it goes.
+        direct: Option<Arc<Direct>>,
+    },
     Stored,
+}
+
+impl Payload {
+    /// The event, if it is at hand.
+    #[must_use]
+    pub fn event(&self) -> Option<&Arc<Event>> {
+        match self {
+            Self::Held { event, .. } => Some(event),
+            Self::Stored => None,
+        }
+    }
+
+    /// Where a direct delivery goes, if that is at hand.
+    #[must_use]
+    pub fn direct(&self) -> Option<&Arc<Direct>> {
+        match self {
+            Self::Held { direct, .. } => direct.as_ref(),
+            Self::Stored => None,
+        }
+    }
+}
+
+impl From<Arc<Event>> for Payload {
+    fn from(event: Arc<Event>) -> Self {
+        Self::Held { event, direct: None }
+    }
 }
 
 /// One row of the queue: a delivery that is still owed.
@@ -116,7 +148,7 @@ pub struct Owed {
     pub tenant: TenantId,
     pub lane: Lane,
     pub event: EventId,
-    /// The webhook's revision that shapes the body.
+    /// The webhook's revision that shapes the body; 0 of a direct delivery.
     pub revision: u32,
     /// Place in the lane: rows are given out by `(ready_at, id)`. A retry moves it, except in an
     /// ordered lane, whose rows keep their place and wait at its head.
@@ -132,6 +164,12 @@ pub struct Owed {
 }
 
 impl Owed {
+    /// Whether no webhook is behind it.
+    #[must_use]
+    pub const fn is_direct(&self) -> bool {
+        is_lane(self.lane.webhook)
+    }
+
     /// The place in its lane.
     #[must_use]
     pub fn key(&self) -> (Timestamp, DeliveryId) {
@@ -142,7 +180,9 @@ impl Owed {
     #[must_use]
     pub fn held_bytes(&self) -> usize {
         match &self.payload {
-            Payload::Held(event) => event.data.len(),
+            Payload::Held { event, direct } => {
+                event.data.len() + direct.as_ref().map_or(0, |direct| direct.held_bytes())
+            }
             Payload::Stored => 0,
         }
     }
@@ -158,6 +198,12 @@ mod tests {
             assert_eq!(Status::from_code(status.code()), Some(status));
             assert_eq!(Status::parse(status.as_str()), Some(status));
         }
+    }
+
+    /// 100,000 of them may be in memory: see [`crate::limits::LANE_ROWS_MAX`].
+    #[test]
+    fn a_row_is_small() {
+        assert!(size_of::<Owed>() <= 96, "{}", size_of::<Owed>());
     }
 
     #[test]

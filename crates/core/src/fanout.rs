@@ -6,7 +6,7 @@
 use std::collections::HashMap;
 use std::sync::Arc;
 
-use crate::delivery::{Lane, Owed, Payload};
+use crate::delivery::{Lane, Owed};
 use crate::event::Event;
 use crate::filter::Filters;
 use crate::id::{IdSource, WebhookId};
@@ -114,7 +114,7 @@ fn owed(listener: &Listener, event: &Arc<Event>, ids: &IdSource, now: Timestamp)
         expires_at: event.expires_at,
         attempts: 0,
         attempts_granted: 0,
-        payload: Payload::Held(Arc::clone(event)),
+        payload: Arc::clone(event).into(),
     }
 }
 

@@ -38,12 +38,18 @@ kinds! {
     Webhook = "wh", WebhookId;
     /// Something that happened.
     Event = "evt", EventId;
-    /// One event owed to one webhook.
+    /// One event owed to one webhook, or to one direct URL.
     Delivery = "dlv", DeliveryId;
     /// One HTTP try of a delivery.
     Attempt = "att", AttemptId;
     /// Deliveries sent again by time range.
     Replay = "rpl", ReplayId;
+    /// Somebody who wants to hear more, handed over to one service.
+    Lead = "lead", LeadId;
+    /// Work whose progress is told.
+    Job = "job", JobId;
+    /// A graph of jobs.
+    Execution = "exec", ExecutionId;
 }
 
 /// An id of one kind of thing.

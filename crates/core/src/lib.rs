@@ -10,6 +10,7 @@ pub mod limits;
 pub mod time;
 
 pub mod delivery;
+pub mod direct;
 pub mod event;
 pub mod outcome;
 pub mod publication;

@@ -55,6 +55,11 @@ impl Publication {
     /// Bytes that it writes, roughly.
     #[must_use]
     pub fn bytes(&self) -> usize {
-        self.events.iter().map(|p| 100 + p.event.data.len() + 80 * p.deliveries.len()).sum()
+        let brought = |owed: &Owed| owed.payload.direct().map_or(0, |direct| direct.held_bytes());
+        let of = |planned: &PlannedEvent| {
+            let deliveries: usize = planned.deliveries.iter().map(|owed| 80 + brought(owed)).sum();
+            100 + planned.event.data.len() + deliveries
+        };
+        self.events.iter().map(of).sum()
     }
 }

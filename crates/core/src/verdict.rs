@@ -3,7 +3,7 @@
 //! The table is `docs/outcomes.md`. What a profile narrows (its final statuses) comes in with the
 //! [`Rules`]; whether the receiver is to blame decides if the webhook's health hears of it.
 
-use tidings_wire::profile::StatusSet;
+use tidings_wire::profile::{Profile, StatusSet};
 
 use crate::delivery::{Owed, Status};
 use crate::limits::ORDER_HOLD_MS;
@@ -19,6 +19,16 @@ pub struct Rules {
     pub policy: RetryPolicy,
     /// Statuses that end a delivery at once. 410 does everywhere.
     pub final_statuses: StatusSet,
+}
+
+impl Rules {
+    /// What holds where nothing else is known.
+    #[must_use]
+    pub fn standard() -> Self {
+        let profile = Profile::builtin("standard").expect("it is built in");
+        let policy = RetryPolicy::from(&profile.retry);
+        Self { policy, final_statuses: profile.final_statuses.clone() }
+    }
 }
 
 /// As much of an outcome as a verdict needs.

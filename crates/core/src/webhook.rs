@@ -57,17 +57,17 @@ pub struct Webhook {
 }
 
 /// Custom headers without their values.
-mod names_only {
+pub(crate) mod names_only {
     use serde::{Deserialize, Deserializer, Serializer};
 
-    pub(super) fn serialize<S: Serializer>(
+    pub(crate) fn serialize<S: Serializer>(
         headers: &[(String, String)],
         serializer: S,
     ) -> Result<S::Ok, S::Error> {
         serializer.collect_seq(headers.iter().map(|(name, _)| name))
     }
 
-    pub(super) fn deserialize<'de, D: Deserializer<'de>>(
+    pub(crate) fn deserialize<'de, D: Deserializer<'de>>(
         deserializer: D,
     ) -> Result<Vec<(String, String)>, D::Error> {
         let names = Vec::<String>::deserialize(deserializer)?;
@@ -115,6 +115,35 @@ impl std::fmt::Debug for SigningSecret {
 }
 
 impl Webhook {
+    /// A webhook of which nothing is set yet.
+    #[must_use]
+    pub fn new(id: WebhookId, tenant: TenantId, profile: &str, now: Timestamp) -> Self {
+        Self {
+            id,
+            tenant,
+            revision: 1,
+            shape_revision: 1,
+            name: None,
+            url: String::new(),
+            events: Vec::new(),
+            filters: Filters::default(),
+            headers: Vec::new(),
+            profile: profile.to_owned(),
+            body: None,
+            retry: None,
+            rate_limit: None,
+            max_concurrency: None,
+            timeout_ms: None,
+            ordered: false,
+            active: true,
+            paused: false,
+            disabled_reason: None,
+            created_at: now,
+            updated_at: now,
+            secrets: Vec::new(),
+        }
+    }
+
     /// Whether it plans deliveries.
     #[must_use]
     pub fn wants(&self, event_type: &str) -> bool {
@@ -144,28 +173,9 @@ impl Webhook {
     pub(crate) fn for_tests() -> Self {
         let at = Timestamp::from_millis(1_795_362_000_000);
         Self {
-            id: no_webhook(),
-            tenant: no_tenant(),
-            revision: 1,
-            shape_revision: 1,
-            name: None,
             url: "https://example.com/hook".into(),
             events: vec![Pattern::Any],
-            filters: Filters::default(),
-            headers: vec![],
-            profile: "standard".into(),
-            body: None,
-            retry: None,
-            rate_limit: None,
-            max_concurrency: None,
-            timeout_ms: None,
-            ordered: false,
-            active: true,
-            paused: false,
-            disabled_reason: None,
-            created_at: at,
-            updated_at: at,
-            secrets: vec![],
+            ..Self::new(no_webhook(), no_tenant(), "standard", at)
         }
     }
 }

@@ -8,6 +8,7 @@ use std::collections::{BTreeMap, HashMap};
 use std::sync::{Arc, PoisonError, RwLock};
 
 use arc_swap::ArcSwap;
+use tidings_core::direct::Direct;
 use tidings_core::dispatch::WebhookSettings;
 use tidings_core::egress::{EgressPolicy, Target};
 use tidings_core::fanout::Index;
@@ -76,6 +77,18 @@ impl Outgoing {
         }
     }
 
+    /// Makes a direct delivery ready: as a webhook of which receivers are told nothing.
+    #[must_use]
+    pub fn of_direct(
+        direct: &Direct,
+        tenant: TenantId,
+        profiles: &Profiles,
+        egress: &EgressPolicy,
+    ) -> Self {
+        let webhook = Arc::new(direct.as_webhook(tenant));
+        Self { public_id: "".into(), ..Self::new(webhook, profiles, egress) }
+    }
+
     /// The keys that sign at `now`. Where a scheme has room for several signatures all valid ones
     /// sign; where it has one, the old key signs until the overlap of its rotation ends.
     #[must_use]
@@ -101,7 +114,6 @@ impl Outgoing {
     pub fn settings(&self, health: Option<Health>) -> WebhookSettings {
         WebhookSettings {
             id: self.webhook.id,
-            tenant: self.webhook.tenant,
             revision: self.webhook.revision,
             paused: self.webhook.paused,
             ordered: self.webhook.ordered,
@@ -211,6 +223,12 @@ impl Registry {
     #[must_use]
     pub fn prepare(&self, webhook: Webhook) -> Arc<Outgoing> {
         Arc::new(Outgoing::new(Arc::new(webhook), &self.profiles, &self.egress))
+    }
+
+    /// A direct delivery made ready.
+    #[must_use]
+    pub fn prepare_direct(&self, direct: &Direct, tenant: TenantId) -> Arc<Outgoing> {
+        Arc::new(Outgoing::of_direct(direct, tenant, &self.profiles, &self.egress))
     }
 
     /// Puts a new webhook in place: from the next publication on it is heard.

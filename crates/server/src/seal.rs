@@ -1,6 +1,7 @@
 //! Secrets at rest: XChaCha20-Poly1305 under the key of this installation.
 //!
-//! Secret are a webhook's signing secrets and the values of its custom headers.
+//! Secret are the signing secrets of a webhook or a direct delivery and the values of its custom
+//! headers.
 //!
 //! A sealed blob is `version (1 byte) | nonce (24) | ciphertext and tag`. What the secret belongs to
 //! is associated data, so that a blob moved to another row does not open.
@@ -9,6 +10,8 @@ use chacha20poly1305::aead::{Aead, KeyInit, Payload};
 use chacha20poly1305::{Key, XChaCha20Poly1305, XNonce};
 
 use serde::{Deserialize, Serialize};
+use tidings_core::direct::Direct;
+use tidings_core::id::DeliveryId;
 use tidings_core::webhook::{SigningSecret, Webhook};
 
 use crate::clock;
@@ -38,7 +41,7 @@ impl Sealer {
         Self(XChaCha20Poly1305::new(&Key::from(key)))
     }
 
-    /// Seals a secret of `owner` (a webhook's id).
+    /// Seals a secret of `owner` (the id of a webhook or of a delivery).
     #[must_use]
     pub fn seal(&self, owner: i64, secret: &[u8]) -> Vec<u8> {
         let nonce = clock::random::<NONCE_BYTES>();
@@ -62,11 +65,11 @@ impl Sealer {
     }
 }
 
-/// What of a webhook is sealed.
+/// What of a webhook or a direct delivery is sealed.
 #[derive(Serialize, Deserialize)]
 struct Secrets {
     signing: Vec<SigningSecret>,
-    /// In the order of the headers, whose names are in the webhook's document.
+    /// In the order of the headers, whose names are in the document.
     header_values: Vec<String>,
 }
 
@@ -74,23 +77,53 @@ impl Sealer {
     /// What of this webhook must not lie open.
     #[must_use]
     pub fn seal_webhook(&self, webhook: &Webhook) -> Vec<u8> {
-        let secrets = Secrets {
-            signing: webhook.secrets.clone(),
-            header_values: webhook.headers.iter().map(|(_, value)| value.clone()).collect(),
-        };
-        let json = serde_json::to_vec(&secrets).expect("secrets have string keys only");
-        self.seal(webhook.id.as_i64(), &json)
+        self.seal_all(webhook.id.as_i64(), &webhook.secrets, &webhook.headers)
     }
 
     /// Puts back into a stored webhook what [`Self::seal_webhook`] sealed.
     pub fn open_webhook(&self, webhook: &mut Webhook, sealed: &[u8]) -> Result<(), CannotOpen> {
-        let json = self.open(webhook.id.as_i64(), sealed)?;
+        webhook.secrets = self.open_all(webhook.id.as_i64(), sealed, &mut webhook.headers)?;
+        Ok(())
+    }
+
+    /// Seals what of a direct delivery must not lie open, into itself.
+    pub fn seal_direct(&self, id: DeliveryId, direct: &mut Direct) {
+        direct.sealed = self.seal_all(id.as_i64(), &direct.secrets, &direct.headers);
+    }
+
+    /// Opens what [`Self::seal_direct`] sealed, as the store gives it back.
+    pub fn open_direct(&self, id: DeliveryId, direct: &mut Direct) -> Result<(), CannotOpen> {
+        direct.secrets = self.open_all(id.as_i64(), &direct.sealed, &mut direct.headers)?;
+        Ok(())
+    }
+
+    fn seal_all(
+        &self,
+        owner: i64,
+        signing: &[SigningSecret],
+        headers: &[(String, String)],
+    ) -> Vec<u8> {
+        let secrets = Secrets {
+            signing: signing.to_vec(),
+            header_values: headers.iter().map(|(_, value)| value.clone()).collect(),
+        };
+        let json = serde_json::to_vec(&secrets).expect("secrets have string keys only");
+        self.seal(owner, &json)
+    }
+
+    /// Gives the headers their values, and returns the signing secrets.
+    fn open_all(
+        &self,
+        owner: i64,
+        sealed: &[u8],
+        headers: &mut [(String, String)],
+    ) -> Result<Vec<SigningSecret>, CannotOpen> {
+        let json = self.open(owner, sealed)?;
         let secrets: Secrets = serde_json::from_slice(&json).map_err(|_| CannotOpen)?;
-        webhook.secrets = secrets.signing;
-        for ((_, value), sealed) in webhook.headers.iter_mut().zip(secrets.header_values) {
+        for ((_, value), sealed) in headers.iter_mut().zip(secrets.header_values) {
             *value = sealed;
         }
-        Ok(())
+        Ok(secrets.signing)
     }
 }
 

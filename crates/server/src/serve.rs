@@ -5,6 +5,7 @@ use std::path::Path;
 use std::sync::Arc;
 
 use anyhow::{Context as _, Result, bail};
+use tidings_core::direct::is_lane;
 use tidings_core::dispatch::Signal;
 use tidings_core::id::IdSource;
 use tidings_core::webhook::Webhook;
@@ -20,7 +21,7 @@ use crate::config::{Settings, parse_hex_key};
 use crate::engine::{Engine, Inbox, Input, Parts};
 use crate::http_server;
 use crate::metrics::Metrics;
-use crate::registry::{Registry, builtin_profiles};
+use crate::registry::{Outgoing, Registry, builtin_profiles};
 use crate::seal::Sealer;
 use crate::sender::{Sender, SenderConfig};
 
@@ -53,6 +54,7 @@ impl Server {
         let parts = Arc::new(Parts {
             ids: Arc::new(IdSource::new(0, store.largest_id().await?)),
             registry: Arc::new(registry),
+            sealer: sealer.clone(),
             sender: sender(&settings, egress)?,
             metrics: Arc::new(Metrics::new()),
             clock,
@@ -188,7 +190,8 @@ async fn restore_queue(parts: &Arc<Parts>) -> Result<()> {
     for summary in parts.store.lanes().await? {
         owed += summary.rows;
         let webhook = summary.lane.webhook;
-        if parts.registry.outgoing(webhook).is_some_and(|outgoing| outgoing.webhook.active) {
+        let active = |outgoing: Arc<Outgoing>| outgoing.webhook.active;
+        if is_lane(webhook) || parts.registry.outgoing(webhook).is_some_and(active) {
             parts.inbox.signal(Signal::Waiting { lane: summary.lane, next: summary.next });
         } else {
             parts.store.control(Control::EndDeliveries { webhook }).await?;

@@ -5,9 +5,13 @@ use std::sync::Arc;
 
 use rusqlite::Connection;
 use tempfile::TempDir;
+use tidings_core::direct::{self, Kind};
+use tidings_core::id::TenantId;
 use tidings_core::time::Timestamp;
 use tidings_store::conformance::{self, Factory, World};
 use tidings_store::{Change, Now, OpenError, Sink, Statement, Store, WriteError};
+
+const TENANT: TenantId = TenantId::from_i64(1);
 
 /// A store in a directory of its own, which goes with the test.
 struct Embedded(TempDir);
@@ -63,7 +67,21 @@ fn a_newer_schema_is_refused() {
     conn.pragma_update(None, "user_version", 99).expect("written");
     drop(conn);
     let refused = quietly(&dir).expect_err("is refused");
-    assert!(matches!(refused, OpenError::NewerSchema { found: 99, known: 1 }), "{refused}");
+    assert!(matches!(refused, OpenError::NewerSchema { found: 99, known: 2 }), "{refused}");
+}
+
+/// What each version added is taken away again, and comes back.
+#[tokio::test]
+async fn an_older_file_moves_up() {
+    let dir = Embedded::new();
+    drop(quietly(&dir).expect("opens"));
+    let conn = Connection::open(dir.database()).expect("opens");
+    conn.execute_batch("DROP TABLE directs; PRAGMA user_version = 1").expect("written");
+    drop(conn);
+    let mut world = World::new(&dir);
+    let direct = direct::lane(TENANT, Kind::Lead, "https://a.example:443", None).webhook;
+    let owed = world.publish(&[direct]).await.remove(0);
+    assert!(world.store.direct(owed.id).await.expect("read").is_some());
 }
 
 #[tokio::test]
@@ -172,7 +190,9 @@ async fn an_interrupted_fanout_is_withdrawn() {
     let mut world = World::new(&dir);
     let webhook = world.webhook_id();
     let kept = world.publish(&[webhook]).await.remove(0);
-    let owed = world.publish(&[webhook; 900]).await;
+    let mut webhooks = vec![webhook; 900];
+    webhooks[450] = direct::lane(TENANT, Kind::Lead, "https://a.example:443", None).webhook;
+    let owed = world.publish(&webhooks).await;
     world.store.close().await;
     // As a crash between two slices leaves it: rows are there, nothing is counted.
     let conn = Connection::open(dir.database()).expect("opens");
@@ -187,6 +207,7 @@ async fn an_interrupted_fanout_is_withdrawn() {
     let lanes = world.store.lanes().await.expect("read");
     assert_eq!(lanes[0].rows, 1);
     assert_eq!(world.store.event(owed[0].event).await, Ok(None));
+    assert_eq!(world.store.direct(owed[450].id).await, Ok(None));
     assert!(world.store.event(kept.event).await.expect("read").is_some());
 }
 

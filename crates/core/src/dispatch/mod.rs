@@ -6,6 +6,10 @@
 //! of one attempt), within each webhook's concurrency, rate, pause and breaker, and a global cap.
 //!
 //! First tries, `deliver_at`, retries and redrives differ only in `ready_at`: one code path.
+//!
+//! The lanes of direct deliveries are like those of a webhook that is never switched off, with two
+//! differences: they need no introduction, for their id says what they may do, and they are forgotten
+//! when they have been idle for a while, for nobody takes leave of them.
 
 mod lane;
 mod pace;
@@ -15,15 +19,17 @@ mod webhook;
 mod tests;
 
 use std::cmp::Reverse;
-use std::collections::{BinaryHeap, HashMap, VecDeque};
+use std::collections::hash_map::{Entry, HashMap};
+use std::collections::{BinaryHeap, VecDeque};
 use std::sync::Arc;
 
 use crate::delivery::{Lane, Owed, Payload, Status};
+use crate::direct::{DirectLane, Kind};
 use crate::health::{Health, HealthNews};
-use crate::id::{DeliveryId, TenantId, WebhookId};
+use crate::id::{DeliveryId, WebhookId};
 use crate::limits;
 use crate::settlement::{Attempt, Reason, Settlement, Verdict};
-use crate::time::Timestamp;
+use crate::time::{MINUTE_MS, SECOND_MS, Timestamp};
 use crate::verdict::{Met, Rules};
 use crate::webhook::RateLimit;
 
@@ -63,6 +69,8 @@ pub struct Finished {
     pub owed: Owed,
     pub attempt: Attempt,
     pub met: Met,
+    /// Of a direct delivery, which brings its own; a webhook's are known.
+    pub rules: Option<Arc<Rules>>,
 }
 
 /// What the dispatcher wants done.
@@ -94,7 +102,6 @@ pub const DISABLED_FAILING: &str = "failing";
 #[derive(Debug, Clone)]
 pub struct WebhookSettings {
     pub id: WebhookId,
-    pub tenant: TenantId,
     pub revision: u32,
     pub paused: bool,
     pub ordered: bool,
@@ -106,6 +113,8 @@ pub struct WebhookSettings {
     pub health: Option<Health>,
 }
 
+/// The lanes of direct deliveries are forgotten after so long without a delivery.
+const FORGET_IDLE_MS: i64 = MINUTE_MS;
 /// A row that came back untried waits so long: what it met was trouble of our own.
 const RETURNED_RETRY_MS: i64 = 1_000;
 
@@ -118,6 +127,18 @@ pub struct Limits {
     pub held_rows: usize,
     pub held_bytes: usize,
     pub page_rows: usize,
+    /// To one origin that leads are sent to directly.
+    pub leads: DirectLimits,
+    /// To any other origin.
+    pub callbacks: DirectLimits,
+}
+
+/// Bounds of a lane of direct deliveries.
+#[derive(Debug, Clone, Copy)]
+pub struct DirectLimits {
+    /// Attempts in flight at most.
+    pub concurrency: u32,
+    pub rate_limit: Option<RateLimit>,
 }
 
 impl Default for Limits {
@@ -129,6 +150,31 @@ impl Default for Limits {
             held_rows: limits::HELD_ROWS_MAX,
             held_bytes: limits::HELD_BYTES_MAX,
             page_rows: limits::PAGE_ROWS,
+            leads: DirectLimits {
+                concurrency: limits::LEAD_CONCURRENCY,
+                rate_limit: Some(RateLimit { max: limits::LEAD_RATE, per_ms: SECOND_MS as u32 }),
+            },
+            callbacks: DirectLimits { concurrency: limits::CONCURRENCY_DEFAULT, rate_limit: None },
+        }
+    }
+}
+
+impl Limits {
+    /// A lane of direct deliveries as if it were a webhook's.
+    fn settings_of(&self, id: WebhookId, direct: DirectLane) -> WebhookSettings {
+        let DirectLimits { concurrency, rate_limit } = match direct.kind {
+            Kind::Lead => self.leads,
+            Kind::Callback => self.callbacks,
+        };
+        WebhookSettings {
+            id,
+            revision: 0,
+            paused: false,
+            ordered: direct.ordered,
+            concurrency,
+            rate_limit,
+            rules: Arc::new(Rules::standard()),
+            health: None,
         }
     }
 }
@@ -319,7 +365,7 @@ impl Dispatcher {
     }
 
     fn lane_waits(&mut self, lane: Lane, next: Timestamp) {
-        let Some(lanes) = self.webhooks.get_mut(&lane.webhook) else { return };
+        let Some(lanes) = lanes_of(lane, &mut self.webhooks, &self.limits) else { return };
         lanes.lane(lane.slot).waits_in_store(next);
         self.ring_up(lane.webhook);
     }
@@ -330,7 +376,7 @@ impl Dispatcher {
             return;
         }
         let id = owed.lane.webhook;
-        let Some(lanes) = self.webhooks.get_mut(&id) else {
+        let Some(lanes) = lanes_of(owed.lane, &mut self.webhooks, &self.limits) else {
             // Planned before the webhook was gone, committed after its queue was ended.
             return self.settle_untried(owed, Status::Failed, Reason::Inactive, now);
         };
@@ -348,16 +394,15 @@ impl Dispatcher {
     }
 
     fn attempted(&mut self, finished: Finished, now: Timestamp) {
-        let Finished { owed, attempt, met } = finished;
-        let Some(flight) = self.flights.get_mut(&owed.id) else { return };
+        let Some(flight) = self.flights.get_mut(&finished.owed.id) else { return };
         let started_with = flight.revision;
         flight.attempted = true;
         self.in_flight -= 1;
-        let id = owed.lane.webhook;
+        let id = finished.owed.lane.webhook;
         let Some(lanes) = self.webhooks.get_mut(&id) else {
-            return self.settle_gone(owed, attempt, met, now);
+            return self.settle_gone(finished, now);
         };
-        let (settlement, news) = lanes.judge(owed, attempt, met, started_with, now);
+        let (settlement, news) = lanes.judge(finished, started_with, now);
         self.outbox.push_back(Command::Settle { settlement: Box::new(settlement), news });
         self.ring_up(id);
         if self.has_room_for_slow() {
@@ -368,7 +413,8 @@ impl Dispatcher {
     }
 
     /// The webhook went away while the attempt was under way: its outcome still counts.
-    fn settle_gone(&mut self, owed: Owed, attempt: Attempt, met: Met, now: Timestamp) {
+    fn settle_gone(&mut self, finished: Finished, now: Timestamp) {
+        let Finished { owed, attempt, met, .. } = finished;
         let delivered = matches!(met, Met::Status { code: 200..=299, .. });
         let (status, reason) = if delivered {
             (Status::Success, Reason::Delivered)
@@ -439,7 +485,12 @@ impl Dispatcher {
         }
         match again {
             Some(owed) => self.admit(owed, now),
-            None => self.ring_up(lane.webhook),
+            None => {
+                self.ring_up(lane.webhook);
+                if self.webhooks.get(&lane.webhook).is_some_and(WebhookLanes::is_forgettable) {
+                    self.wake_later(lane.webhook, now + FORGET_IDLE_MS);
+                }
+            }
         }
     }
 
@@ -470,8 +521,28 @@ impl Dispatcher {
             let Some(lanes) = self.webhooks.get_mut(&id) else { continue };
             if lanes.timer == Some(at) {
                 lanes.timer = None;
-                self.ring_up(id);
+                match lanes.is_forgettable().then(|| lanes.held_until(now)) {
+                    None => self.ring_up(id),
+                    Some(None) => drop(self.webhooks.remove(&id)),
+                    // What was learnt is needed until then.
+                    Some(Some(until)) => self.wake_later(id, until),
+                }
             }
+        }
+    }
+}
+
+/// The lanes that this one belongs to: a webhook's, if it is known, or those of direct deliveries.
+fn lanes_of<'w>(
+    lane: Lane,
+    webhooks: &'w mut HashMap<WebhookId, WebhookLanes>,
+    limits: &Limits,
+) -> Option<&'w mut WebhookLanes> {
+    match webhooks.entry(lane.webhook) {
+        Entry::Occupied(known) => Some(known.into_mut()),
+        Entry::Vacant(place) => {
+            let settings = limits.settings_of(lane.webhook, lane.direct()?);
+            Some(place.insert(WebhookLanes::new(settings)))
         }
     }
 }

@@ -1,12 +1,14 @@
 //! The dispatcher alone: one rule a test. Its life with a store, a network and crashes is simulated
 //! in the crate `tidings-sim`.
 
+mod direct;
+
 use std::collections::BTreeMap;
 
 use super::*;
 use crate::delivery::Payload;
 use crate::health::OPEN_AFTER_IN_A_ROW;
-use crate::id::EventId;
+use crate::id::{EventId, TenantId};
 use crate::retry::{RetryPolicy, Strategy};
 use crate::retry_after::RetryAfter;
 use crate::time::{HOUR_MS, MINUTE_MS, SECOND_MS};
@@ -24,6 +26,11 @@ struct Stage {
     pages: usize,
     ended: Vec<(DeliveryId, Status, Reason)>,
     news: Vec<News>,
+    /// Settlements that wrote health, and that switched something off.
+    healths: usize,
+    disabled: usize,
+    /// What deliveries bring along.
+    rules: Option<Arc<Rules>>,
 }
 
 impl Stage {
@@ -37,6 +44,9 @@ impl Stage {
             pages: 0,
             ended: Vec::new(),
             news: Vec::new(),
+            healths: 0,
+            disabled: 0,
+            rules: None,
         }
     }
 
@@ -68,6 +78,8 @@ impl Stage {
     }
 
     fn commit(&mut self, settlement: Settlement) {
+        self.healths += usize::from(settlement.health.is_some());
+        self.disabled += usize::from(settlement.disable.is_some());
         let mut owed = settlement.owed;
         let (lane, id) = (owed.lane, owed.id);
         self.rows.remove(&(lane, owed.ready_at, id));
@@ -101,7 +113,6 @@ impl Stage {
         let final_statuses = profile.final_statuses.clone();
         let mut settings = WebhookSettings {
             id: WebhookId::from_i64(id),
-            tenant: TenantId::from_i64(1),
             revision: 1,
             paused: false,
             ordered: false,
@@ -161,7 +172,8 @@ impl Stage {
             error: String::new(),
             error_type: "",
         };
-        self.signal(Signal::Attempted(Box::new(Finished { owed, attempt, met })));
+        let rules = self.rules.clone();
+        self.signal(Signal::Attempted(Box::new(Finished { owed, attempt, met, rules })));
     }
 
     /// Lets time pass, waking the dispatcher when it asks for it.

@@ -5,14 +5,15 @@ use std::sync::Arc;
 
 use super::lane::{Head, LaneQueue};
 use super::pace::Pace;
-use super::{Command, DISABLED_FAILING, DISABLED_GONE, Held, News, WebhookSettings};
+use super::{Command, DISABLED_FAILING, DISABLED_GONE, Finished, Held, News, WebhookSettings};
 use crate::delivery::{Lane, Owed, Status};
+use crate::direct::is_lane;
 use crate::health::{Health, HealthNews};
 use crate::id::{DeliveryId, WebhookId};
 use crate::limits::SLOW_ATTEMPT_MS;
-use crate::settlement::{Attempt, Settlement, Verdict};
+use crate::settlement::{Settlement, Verdict};
 use crate::time::Timestamp;
-use crate::verdict::{self, Charge, Met, Rules};
+use crate::verdict::{self, Charge, Rules};
 
 /// What a webhook does with its turn.
 #[derive(Debug)]
@@ -111,6 +112,21 @@ impl WebhookLanes {
 
     pub(super) fn has_anything(&self) -> bool {
         self.lanes.values().any(|lane| !lane.is_empty())
+    }
+
+    /// Lanes of direct deliveries to which nothing is owed: as nobody will say when they are gone,
+    /// they may be forgotten.
+    pub(super) fn is_forgettable(&self) -> bool {
+        self.is_direct() && self.given_out == 0 && !self.has_anything()
+    }
+
+    fn is_direct(&self) -> bool {
+        is_lane(self.id)
+    }
+
+    /// Until when its health or its pace holds it back, if they do.
+    pub(super) fn held_until(&self, now: Timestamp) -> Option<Timestamp> {
+        self.health.held_until(now).max(self.pace.held_until(now))
     }
 
     pub(super) fn release_all(&mut self, held: &mut Held) {
@@ -234,15 +250,15 @@ impl WebhookLanes {
     /// Decides what an outcome means, for the delivery and for the webhook.
     pub(super) fn judge(
         &mut self,
-        owed: Owed,
-        attempt: Attempt,
-        met: Met,
+        finished: Finished,
         started_with: u32,
         now: Timestamp,
     ) -> (Settlement, Vec<News>) {
+        let Finished { owed, attempt, met, rules } = finished;
         self.slot_free(owed.id);
         let head_since = self.head_since(&owed);
-        let judged = verdict::judge(&owed, &self.rules, met, now, head_since);
+        let rules = rules.as_ref().unwrap_or(&self.rules);
+        let judged = verdict::judge(&owed, rules, met, now, head_since);
         self.adapt_window(&judged, attempt.duration_ms);
         let mut news = Vec::new();
         let mut disable = None;
@@ -251,12 +267,15 @@ impl WebhookLanes {
         if started_with == self.revision {
             let (health_news, changed) = self.note_health(&judged, now);
             news.extend(health_news.map(News::Health));
-            health = changed.then(|| self.health.clone());
-            disable = if judged.gone {
-                Some(DISABLED_GONE)
-            } else {
-                (health_news == Some(HealthNews::GiveUp)).then_some(DISABLED_FAILING)
-            };
+            // There is no webhook to switch off, and an origin's health lives as long as its lanes.
+            if !self.is_direct() {
+                health = changed.then(|| self.health.clone());
+                disable = match (judged.gone, health_news) {
+                    (true, _) => Some(DISABLED_GONE),
+                    (_, Some(HealthNews::GiveUp)) => Some(DISABLED_FAILING),
+                    _ => None,
+                };
+            }
             // Nothing more while the switch-off is being written.
             self.paused |= disable.is_some();
             news.extend(disable.map(News::Disabled));

@@ -92,9 +92,10 @@ impl Tail {
             _ => paint.red(&status),
         };
         let attempts = format!("{} attempts", value["attempt_count"]);
-        let (id, event, webhook) = (text("id"), text("event_type"), text("webhook_id"));
+        let (id, event) = (text("id"), text("event_type"));
+        let to = text(if value["webhook_id"].is_null() { "url" } else { "webhook_id" });
         let error = value["error_message"].as_str().map(plain).unwrap_or_default();
-        let told = format!("{id}  {status}  {attempts:12}  {webhook}  {event}  {error}");
+        let told = format!("{id}  {status}  {attempts:12}  {to}  {event}  {error}");
         line(told.trim_end())
     }
 }

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 use serde_json::json;
-use tidings_core::delivery::{Payload, Status};
+use tidings_core::delivery::{Owed, Status};
 use tidings_core::dispatch::News;
 use tidings_core::event::Event;
 use tidings_core::health::HealthNews;
@@ -27,11 +27,8 @@ pub(super) fn publications(
     news.iter()
         .filter_map(|&news| {
             let (event_type, data) = describe(settlement, news)?;
-            tracing::warn!(
-                webhook = %settlement.owed.lane.webhook,
-                delivery = %settlement.owed.id,
-                "{event_type}"
-            );
+            let (webhook, delivery) = (Receiver(&settlement.owed), settlement.owed.id);
+            tracing::warn!(%webhook, %delivery, "{event_type}");
             let event = Arc::new(Event {
                 id: parts.ids.next(now),
                 tenant: settlement.owed.tenant,
@@ -56,16 +53,19 @@ fn describe(settlement: &Settlement, news: News) -> Option<(&'static str, serde_
     let owed = &settlement.owed;
     let attempt = settlement.attempt.as_ref();
     let mut data = json!({
-        "webhook_id": owed.lane.webhook,
+        "webhook_id": (!owed.is_direct()).then_some(owed.lane.webhook),
         "delivery_id": owed.id,
         "event_id": event_id(settlement),
         "last_status": attempt.and_then(|attempt| attempt.response_status),
         "last_error": attempt.map(|attempt| attempt.error.as_str()),
     });
+    if let Some(direct) = owed.payload.direct() {
+        data["url"] = direct.origin().into();
+    }
     let event_type = match news {
         News::Exhausted(reason) => {
-            let operational =
-                matches!(&owed.payload, Payload::Held(event) if is_operational(&event.event_type));
+            let event = owed.payload.event();
+            let operational = event.is_some_and(|event| is_operational(&event.event_type));
             if operational || reason == Reason::Inactive {
                 return None;
             }
@@ -80,7 +80,7 @@ fn describe(settlement: &Settlement, news: News) -> Option<(&'static str, serde_
         News::Health(HealthNews::Opened) => "webhook.breaker_opened",
         News::Health(HealthNews::Failing) => "webhook.failing",
         News::Health(HealthNews::Recovered) => "webhook.recovered",
-        // Told as `webhook.disabled`.
+        // Told as `webhook.disabled`; there is no webhook behind a direct delivery.
         News::Health(HealthNews::GiveUp) => return None,
     };
     if let Some(health) = &settlement.health {
@@ -91,16 +91,28 @@ fn describe(settlement: &Settlement, news: News) -> Option<(&'static str, serde_
 }
 
 fn event_id(settlement: &Settlement) -> String {
-    match &settlement.owed.payload {
-        Payload::Held(event) => event.public_id().into_owned(),
-        Payload::Stored => settlement.owed.event.to_string(),
+    match settlement.owed.payload.event() {
+        Some(event) => event.public_id().into_owned(),
+        None => settlement.owed.event.to_string(),
+    }
+}
+
+/// What logs call a receiver: the webhook, or the origin that a direct delivery goes to.
+struct Receiver<'a>(&'a Owed);
+
+impl std::fmt::Display for Receiver<'_> {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self.0.payload.direct() {
+            Some(direct) => f.write_str(direct.origin()),
+            None => self.0.lane.webhook.fmt(f),
+        }
     }
 }
 
 /// The moments of a delivery: delivered, failed with attempt and status, retry scheduled, given up.
 pub(super) fn log(settlement: &Settlement) {
     let owed = &settlement.owed;
-    let (webhook, delivery) = (owed.lane.webhook, owed.id);
+    let (webhook, delivery) = (Receiver(owed), owed.id);
     let attempt = owed.attempts + 1;
     let error = settlement.attempt.as_ref().map_or("", |attempt| attempt.error.as_str());
     match settlement.verdict {

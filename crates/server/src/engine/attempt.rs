@@ -7,11 +7,13 @@ use std::time::Duration;
 use bytes::Bytes;
 use http::{HeaderName, HeaderValue};
 use tidings_core::delivery::{Owed, Payload};
+use tidings_core::direct::Direct;
 use tidings_core::dispatch::{Finished, Signal};
 use tidings_core::event::Event;
 use tidings_core::outcome::{FailureKind, Outcome};
 use tidings_core::settlement::Attempt;
 use tidings_core::time::Timestamp;
+use tidings_core::verdict::Rules;
 use tidings_core::webhook::Webhook;
 use tidings_store::ReadError;
 use tidings_wire::body::{self, EventView, WebhookView};
@@ -30,29 +32,45 @@ pub(super) struct Running {
     parts: Arc<Parts>,
     started_at: Timestamp,
     revision: u32,
+    /// Of a direct delivery.
+    rules: Option<Arc<Rules>>,
 }
 
 impl Running {
     pub(super) fn new(owed: Owed, parts: Arc<Parts>) -> Self {
         let started_at = parts.clock.now();
         let revision = owed.revision;
-        Self { owed: Some(owed), parts, started_at, revision }
+        Self { owed: Some(owed), parts, started_at, revision, rules: None }
     }
 
     fn owed(&self) -> &Owed {
         self.owed.as_ref().expect("it is taken only at the end")
     }
 
-    /// The event, read from the store unless it is at hand; from now on it is.
-    async fn hold_event(&mut self) -> Result<Option<Arc<Event>>, ReadError> {
-        if let Payload::Held(event) = &self.owed().payload {
-            return Ok(Some(Arc::clone(event)));
+    /// What it carries, read from the store unless it is at hand; from now on it is.
+    async fn hold_payload(&mut self) -> Result<(Arc<Event>, Option<Arc<Direct>>), Unheld> {
+        let owed = self.owed();
+        if let Payload::Held { event, direct } = &owed.payload {
+            return Ok((Arc::clone(event), direct.clone()));
         }
-        let event = self.parts.store.event(self.owed().event).await?;
-        if let (Some(owed), Some(event)) = (&mut self.owed, &event) {
-            owed.payload = Payload::Held(Arc::clone(event));
+        let event = self.parts.store.event(owed.event).await?;
+        let event = event.ok_or(Unheld::Gone("the event is gone"))?;
+        let direct = if owed.is_direct() { Some(self.read_direct().await?) } else { None };
+        if let Some(owed) = &mut self.owed {
+            owed.payload = Payload::Held { event: Arc::clone(&event), direct: direct.clone() };
         }
-        Ok(event)
+        Ok((event, direct))
+    }
+
+    async fn read_direct(&self) -> Result<Arc<Direct>, Unheld> {
+        let id = self.owed().id;
+        let direct = self.parts.store.direct(id).await?;
+        let mut direct = direct.ok_or(Unheld::Gone("where it goes is no longer known"))?;
+        if self.parts.sealer.open_direct(id, &mut direct).is_err() {
+            tracing::error!(delivery = %id, "its secrets cannot be opened");
+            return Err(Unheld::Gone("its secrets cannot be opened"));
+        }
+        Ok(Arc::new(direct))
     }
 
     /// The attempt is over.
@@ -71,7 +89,8 @@ impl Running {
 
     fn report(&self, owed: Owed, signature: String, sent: Sent) {
         let attempt = record(&owed, self.started_at, self.revision, signature, &sent);
-        let finished = Finished { met: (&sent.outcome).into(), owed, attempt };
+        let rules = self.rules.clone();
+        let finished = Finished { met: (&sent.outcome).into(), owed, attempt, rules };
         self.parts.inbox.signal(Signal::Attempted(Box::new(finished)));
     }
 }
@@ -87,22 +106,40 @@ impl Drop for Running {
     }
 }
 
+/// Why what a delivery carries is not at hand.
+enum Unheld {
+    /// For good.
+    Gone(&'static str),
+    Unread(ReadError),
+}
+
+impl From<ReadError> for Unheld {
+    fn from(error: ReadError) -> Self {
+        Self::Unread(error)
+    }
+}
+
 /// Runs one attempt to its report.
 pub(super) async fn run(mut running: Running) {
     let parts = Arc::clone(&running.parts);
-    let event = match running.hold_event().await {
-        Ok(Some(event)) => event,
-        Ok(None) => return running.finish(String::new(), failed("the event is gone")),
-        Err(error) => {
+    let (event, direct) = match running.hold_payload().await {
+        Ok(payload) => payload,
+        Err(Unheld::Gone(why)) => return running.finish(String::new(), failed(why)),
+        Err(Unheld::Unread(error)) => {
             tracing::warn!(delivery = %running.owed().id, %error, "an event could not be read");
             return running.give_back();
         }
     };
-    let Some(outgoing) = parts.registry.outgoing(running.owed().lane.webhook) else {
+    let outgoing = match &direct {
+        Some(direct) => Some(parts.registry.prepare_direct(direct, running.owed().tenant)),
+        None => parts.registry.outgoing(running.owed().lane.webhook),
+    };
+    let Some(outgoing) = outgoing else {
         // It is gone, and the dispatcher will have heard so before it gives this out again.
         return running.give_back();
     };
     running.revision = outgoing.webhook.revision;
+    running.rules = direct.is_some().then(|| Arc::clone(&outgoing.rules));
     let shaped = match shape_for(&parts, &outgoing, running.owed()).await {
         Ok(shaped) => shaped,
         Err(error) => {
@@ -110,7 +147,8 @@ pub(super) async fn run(mut running: Running) {
             return running.give_back();
         }
     };
-    match compose(running.owed(), &event, &outgoing, &shaped, running.started_at) {
+    let fixed = direct.as_ref().and_then(|direct| direct.fixed_body.as_ref());
+    match compose(running.owed(), &event, fixed, &outgoing, &shaped, running.started_at) {
         Ok((request, signature)) => {
             let sent = parts.sender.send(request).await;
             running.finish(signature, sent);
@@ -158,9 +196,10 @@ pub(crate) async fn shape_for(
 }
 
 /// Builds the body, signs it and makes the request; or the outcome when it cannot be made.
-pub(crate) fn compose(
+fn compose(
     owed: &Owed,
     event: &Event,
+    fixed_body: Option<&Bytes>,
     outgoing: &Outgoing,
     shaped: &Shape,
     now: Timestamp,
@@ -170,21 +209,9 @@ pub(crate) fn compose(
     };
     let event_id = event.public_id();
     let delivery_id = owed.id.to_string();
-    let view = EventView {
-        id: &event_id,
-        event_type: &event.event_type,
-        timestamp_ms: event.timestamp.as_millis(),
-        data: &event.data,
-    };
-    let webhook = WebhookView { id: &outgoing.public_id, name: shaped.name.as_deref() };
-    let attempt = u32::from(owed.attempts) + 1;
-    let body = body::build(shaped.shape, &view, &webhook, attempt).map_err(|unrepresentable| {
-        Outcome::failed(FailureKind::Unrepresentable, unrepresentable.to_string())
-    })?;
-    let body = match body {
-        // A raw body is the event's own bytes: shared, not copied.
-        Cow::Borrowed(_) => event.data.clone(),
-        Cow::Owned(bytes) => Bytes::from(bytes),
+    let body = match fixed_body {
+        Some(fixed) => fixed.clone(),
+        None => build(owed, event, &event_id, outgoing, shaped)?,
     };
     let delivery = DeliveryView {
         event_type: &event.event_type,
@@ -195,6 +222,32 @@ pub(crate) fn compose(
         is_test: false,
     };
     request(outgoing, shaped, delivery, body, target, now)
+}
+
+/// The body that the profile makes of the event.
+fn build(
+    owed: &Owed,
+    event: &Event,
+    event_id: &str,
+    outgoing: &Outgoing,
+    shaped: &Shape,
+) -> Result<Bytes, Outcome> {
+    let view = EventView {
+        id: event_id,
+        event_type: &event.event_type,
+        timestamp_ms: event.timestamp.as_millis(),
+        data: &event.data,
+    };
+    let webhook = WebhookView { id: &outgoing.public_id, name: shaped.name.as_deref() };
+    let attempt = u32::from(owed.attempts) + 1;
+    let body = body::build(shaped.shape, &view, &webhook, attempt).map_err(|unrepresentable| {
+        Outcome::failed(FailureKind::Unrepresentable, unrepresentable.to_string())
+    })?;
+    Ok(match body {
+        // A raw body is the event's own bytes: shared, not copied.
+        Cow::Borrowed(_) => event.data.clone(),
+        Cow::Owned(bytes) => Bytes::from(bytes),
+    })
 }
 
 /// Signs a body and makes the request that carries it.

@@ -17,6 +17,7 @@ use tokio::sync::{mpsc, watch};
 use crate::clock::Clock;
 use crate::metrics::Metrics;
 use crate::registry::Registry;
+use crate::seal::Sealer;
 use crate::sender::Sender;
 
 /// What the driver is told.
@@ -54,6 +55,7 @@ impl Inbox {
 #[derive(Debug)]
 pub struct Parts {
     pub store: Store,
+    pub sealer: Sealer,
     pub registry: Arc<Registry>,
     pub sender: Sender,
     pub ids: Arc<IdSource>,

@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use tidings_core::delivery::Owed;
+use tidings_core::direct::Direct;
 use tidings_core::dispatch::WebhookSettings;
 use tidings_core::id::WebhookId;
 use tidings_core::retry::{RetryPolicy, Strategy};
@@ -16,12 +17,14 @@ use tidings_wire::profile::Profile;
 use crate::random::Random;
 use crate::receiver::Manner;
 
-/// A webhook with its receiver.
+/// A webhook, or an origin without one, with its receiver.
 pub(super) struct Hook {
     pub(super) webhook: Webhook,
     pub(super) manner: Manner,
     pub(super) settings: WebhookSettings,
     pub(super) gone: bool,
+    /// Of an origin that deliveries go to directly.
+    pub(super) direct: Option<Arc<Direct>>,
 }
 
 pub(super) fn draw_webhook(random: &mut Random, id: WebhookId, now: Timestamp) -> Webhook {
@@ -36,28 +39,12 @@ pub(super) fn draw_webhook(random: &mut Random, id: WebhookId, now: Timestamp) -
         schedule_ms: Vec::new(),
     };
     Webhook {
-        id,
-        tenant: DEFAULT,
-        revision: 1,
-        shape_revision: 1,
-        name: None,
         url: "https://example.com/".into(),
         events: vec!["*".parse().expect("a pattern")],
-        filters: Default::default(),
-        headers: Vec::new(),
-        profile: "standard".into(),
-        body: None,
         retry: Some(policy),
-        rate_limit: None,
         max_concurrency: Some(random.between(1, 8) as u32),
-        timeout_ms: None,
         ordered: random.once_in(3),
-        active: true,
-        paused: false,
-        disabled_reason: None,
-        created_at: now,
-        updated_at: now,
-        secrets: Vec::new(),
+        ..Webhook::new(id, DEFAULT, "standard", now)
     }
 }
 
@@ -67,7 +54,6 @@ pub(super) fn settings_of(webhook: &Webhook) -> WebhookSettings {
     let rules = Rules { policy, final_statuses: profile.final_statuses.clone() };
     WebhookSettings {
         id: webhook.id,
-        tenant: webhook.tenant,
         revision: webhook.revision,
         paused: false,
         ordered: webhook.ordered,

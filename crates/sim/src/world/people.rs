@@ -59,7 +59,7 @@ impl World {
         ids.sort_unstable();
         let id = *self.random.pick(&ids);
         let hook = self.hooks.get_mut(&id).ok_or("it was just picked")?;
-        if !hook.gone {
+        if !hook.gone && hook.direct.is_none() {
             hook.settings.paused = !hook.settings.paused;
             let settings = hook.settings.clone();
             self.signal(Signal::Webhook(Box::new(settings)));
@@ -90,7 +90,7 @@ impl World {
         let mut settings: Vec<WebhookSettings> = self
             .hooks
             .values()
-            .filter(|hook| !hook.gone)
+            .filter(|hook| !hook.gone && hook.direct.is_none())
             .map(|hook| hook.settings.clone())
             .collect();
         settings.sort_by_key(|settings| settings.id);
@@ -117,7 +117,9 @@ impl World {
         for hook in self.hooks.values_mut().filter(|hook| !hook.gone) {
             hook.manner = Manner::Healthy;
             hook.settings.paused = false;
-            signals.push(hook.settings.clone());
+            if hook.direct.is_none() {
+                signals.push(hook.settings.clone());
+            }
         }
         signals.sort_by_key(|settings| settings.id);
         signals.into_iter().for_each(|settings| self.signal(Signal::Webhook(Box::new(settings))));

@@ -24,10 +24,14 @@ const INSERT: &str =
     "INSERT INTO tenants (id, name, retention_days, created_at) VALUES ($1, $2, $3, $4)";
 const UPDATE: &str = "UPDATE tenants SET name = $1, retention_days = $2 WHERE id = $3";
 const DELETE: &str = "DELETE FROM tenants WHERE id = $1";
+// What its webhooks are owed ends with them.
+const END_DIRECT: &str = "INSERT INTO ending (webhook, upto) SELECT q.webhook, MAX(q.id) FROM queue q \
+     WHERE q.tenant = $1 AND q.revision = 0 GROUP BY q.webhook \
+     ON CONFLICT (webhook) DO UPDATE SET upto = excluded.upto";
 const ALL: &str = "SELECT id, name, retention_days, created_at FROM tenants ORDER BY id";
 
 #[cfg(any(test, feature = "conformance"))]
-pub(crate) const SQL: &[&str] = &[INSERT, UPDATE, DELETE, ALL];
+pub(crate) const SQL: &[&str] = &[INSERT, UPDATE, DELETE, END_DIRECT, ALL];
 
 /// A new tenant; a name that exists is a conflict.
 #[must_use]
@@ -48,10 +52,14 @@ pub fn update(tenant: &TenantRecord) -> Vec<Statement> {
     vec![Statement::expecting(1, UPDATE, args)]
 }
 
-/// Takes the tenant away; its webhooks and keys are deleted by statements of their own.
+/// Takes the tenant away and ends, in maintenance steps, its direct deliveries; its webhooks and keys
+/// are deleted by statements of their own.
 #[must_use]
 pub fn delete(id: TenantId) -> Vec<Statement> {
-    vec![Statement::expecting(1, DELETE, vec![id.into()])]
+    vec![
+        Statement::expecting(1, DELETE, vec![id.into()]),
+        Statement::new(END_DIRECT, vec![id.into()]),
+    ]
 }
 
 impl Store {

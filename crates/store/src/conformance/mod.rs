@@ -3,6 +3,7 @@
 
 mod catalogue;
 mod controls;
+mod direct;
 mod lists;
 mod maintenance;
 mod publishing;
@@ -13,6 +14,7 @@ mod world;
 
 pub use catalogue::*;
 pub use controls::*;
+pub use direct::*;
 pub use lists::*;
 pub use maintenance::*;
 pub use publishing::*;
@@ -53,6 +55,10 @@ macro_rules! conformance_suite {
             retrying_needs_an_ended_delivery_of_the_tenant
             cancelling_ends_what_is_owed
             redriving_goes_on_where_it_stopped
+            what_a_direct_delivery_brings_is_kept
+            deliveries_are_found_by_what_they_tell_of
+            what_was_brought_goes_with_its_delivery
+            deleting_a_tenant_ends_its_direct_deliveries
             webhooks_keep_their_revisions
             a_moved_revision_is_a_conflict
             a_change_is_all_or_nothing

@@ -5,12 +5,14 @@ use std::sync::atomic::{AtomicI64, Ordering};
 use std::time::Duration;
 
 use tidings_core::delivery::{Lane, Owed, Payload, Status};
+use tidings_core::direct::{self, Direct, Subject, is_lane};
 use tidings_core::event::Event;
-use tidings_core::id::{IdSource, TenantId, WebhookId};
+use tidings_core::id::{IdSource, LeadId, TenantId, WebhookId};
 use tidings_core::publication::{Fingerprint, IdempotencyKey, PlannedEvent, Publication};
 use tidings_core::settlement::{Attempt, Reason, Settlement, Verdict};
 use tidings_core::time::Timestamp;
-use tidings_core::webhook::Webhook;
+use tidings_core::verdict::Rules;
+use tidings_core::webhook::{BodyChoice, SigningSecret, Webhook};
 use tokio::sync::mpsc::{UnboundedReceiver, unbounded_channel};
 
 use crate::{Committed, Now, OpenError, Sink, Store};
@@ -93,11 +95,16 @@ impl<'f> World<'f> {
         }
     }
 
-    pub fn owed(&self, event: &Event, webhook: WebhookId) -> Owed {
+    /// What is owed to a webhook, or directly when it is the id of such a lane.
+    pub fn owed(&self, event: &Arc<Event>, webhook: WebhookId) -> Owed {
+        let lane = Lane { webhook, slot: 0 };
+        if is_lane(webhook) {
+            return direct::owe(Arc::new(brought()), lane, event, self.id(), self.now());
+        }
         Owed {
             id: self.id(),
             tenant: event.tenant,
-            lane: Lane { webhook, slot: 0 },
+            lane,
             event: event.id,
             revision: 1,
             ready_at: self.now(),
@@ -110,9 +117,10 @@ impl<'f> World<'f> {
     }
 
     pub fn planned(&self, event: Event, webhooks: &[WebhookId]) -> PlannedEvent {
+        let event = Arc::new(event);
         let deliveries = webhooks.iter().map(|&webhook| self.owed(&event, webhook)).collect();
         let fingerprint = fingerprint(&event.data);
-        PlannedEvent { event: Arc::new(event), fingerprint, deliveries }
+        PlannedEvent { event, fingerprint, deliveries }
     }
 
     /// One event for each of the webhooks.
@@ -222,29 +230,27 @@ impl<'f> World<'f> {
 
     pub fn webhook(&self) -> Webhook {
         Webhook {
-            id: self.id(),
-            tenant: TENANT,
-            revision: 1,
-            shape_revision: 1,
-            name: None,
             url: "https://example.com/hook".into(),
             events: vec!["job.*".parse().expect("a pattern")],
-            filters: tidings_core::filter::Filters::default(),
             headers: vec![("x-key".into(), "secret-value".into())],
-            profile: "standard".into(),
-            body: None,
-            retry: None,
-            rate_limit: None,
-            max_concurrency: None,
-            timeout_ms: None,
-            ordered: false,
-            active: true,
-            paused: false,
-            disabled_reason: None,
-            created_at: self.now(),
-            updated_at: self.now(),
-            secrets: Vec::new(),
+            ..Webhook::new(self.id(), TENANT, "standard", self.now())
         }
+    }
+}
+
+/// What a direct delivery brings along, with something everywhere.
+fn brought() -> Direct {
+    Direct {
+        url: "https://direct.example/hook?key=1".into(),
+        profile: "emp".into(),
+        retry: Rules::standard().policy,
+        timeout_ms: Some(5_000),
+        headers: vec![("x-key".into(), "secret-value".into())],
+        subject: Some(Subject::Lead(LeadId::from_i64(7))),
+        body: Some(BodyChoice::Raw),
+        fixed_body: Some(bytes::Bytes::from_static(b"\0as it is")),
+        secrets: vec![SigningSecret { text: "secret".into(), valid_until: None }],
+        sealed: vec![1, 2, 3],
     }
 }
 

@@ -1,12 +1,14 @@
 //! Deliveries, owed and ended.
 
 use tidings_core::delivery::Status;
+use tidings_core::direct::{Direct, Subject};
 use tidings_core::id::{DeliveryId, EventId, TenantId, WebhookId};
 use tidings_core::settlement::Reason;
 use tidings_core::time::Timestamp;
 
 use crate::error::ReadError;
 use crate::history::{Query, attempts};
+use crate::queue::reads;
 use crate::store::Store;
 use crate::value::{Fields, Value};
 
@@ -15,7 +17,10 @@ use crate::value::{Fields, Value};
 pub struct DeliveryRecord {
     pub id: DeliveryId,
     pub tenant: TenantId,
+    /// The lane's id, when it is a direct one.
     pub webhook: WebhookId,
+    /// What a direct delivery brought along, without its secrets and its body.
+    pub direct: Option<Direct>,
     pub event: EventId,
     /// Empty when the event is gone.
     pub event_type: String,
@@ -60,11 +65,11 @@ const COLUMNS: &str = "SELECT k.id, COALESCE(d.tenant, q.tenant), COALESCE(d.web
      d.reason, COALESCE(d.attempts, q.attempts), COALESCE(d.granted, q.granted), \
      COALESCE(d.last_attempt_at, a.started_at), q.not_before, d.completed_at, \
      COALESCE(d.response_status, a.response_status), COALESCE(d.response_body, a.response_body), \
-     COALESCE(d.error, a.error), COALESCE(d.error_type, a.error_type) FROM (";
+     COALESCE(d.error, a.error), COALESCE(d.error_type, a.error_type), x.doc FROM (";
 
 // In one statement, so that a delivery which ends meanwhile is seen once, here or there.
 const JOINS: &str = ") k LEFT JOIN deliveries d ON d.id = k.id LEFT JOIN queue q ON q.id = k.id \
-     LEFT JOIN events e ON e.id = COALESCE(d.event, q.event) \
+     LEFT JOIN directs x ON x.delivery = k.id LEFT JOIN events e ON e.id = COALESCE(d.event, q.event) \
      LEFT JOIN attempts a ON a.delivery = k.id AND a.number = COALESCE(d.attempts, q.attempts)";
 
 /// Closes a query. The tenant is asked for here again: a webhook or an event that is listed by its id
@@ -104,6 +109,15 @@ fn list(tenant: TenantId, filter: &DeliveryFilter) -> Query {
         queued(&mut q, tenant, filter, status);
     }
     q.push(") u ORDER BY id DESC").arg(" LIMIT ", filter.limit);
+    join(&mut q, tenant);
+    q
+}
+
+fn of_subject(tenant: TenantId, subject: Subject, limit: u32) -> Query {
+    let (kind, id) = subject.code();
+    let mut q = Query::default();
+    q.push(COLUMNS).arg("SELECT delivery AS id FROM directs WHERE subject_kind = ", kind);
+    q.arg(" AND subject = ", id).arg(" ORDER BY delivery DESC LIMIT ", limit);
     join(&mut q, tenant);
     q
 }
@@ -176,8 +190,12 @@ fn bounds(q: &mut Query, filter: &DeliveryFilter, statuses: &[Status]) {
 #[cfg(any(test, feature = "conformance"))]
 pub(crate) fn shapes() -> Vec<String> {
     use Status::{Failed, Pending, Retrying, Success};
+    use tidings_core::id::Id;
     let tenant = TenantId::from_i64(1);
-    let mut all = vec![one(tenant, DeliveryId::from_i64(1)).sql];
+    let mut all = vec![
+        one(tenant, DeliveryId::from_i64(1)).sql,
+        of_subject(tenant, Subject::Lead(Id::from_i64(1)), 1).sql,
+    ];
     let at = Some(Timestamp::from_millis(1));
     for statuses in [&[][..], &[Failed], &[Success, Pending], &[Retrying], &[Pending, Retrying]] {
         for (webhook, event) in [(None, None), (Some(1), None), (None, Some(1)), (Some(1), Some(1))]
@@ -205,7 +223,7 @@ fn record(mut f: Fields) -> Result<DeliveryRecord, ReadError> {
     let reason: Option<i64> = f.take()?;
     let attempts: u16 = f.take()?;
     let owed = if attempts == 0 { Status::Pending } else { Status::Retrying };
-    Ok(DeliveryRecord {
+    let record = DeliveryRecord {
         id,
         tenant,
         webhook,
@@ -216,6 +234,7 @@ fn record(mut f: Fields) -> Result<DeliveryRecord, ReadError> {
         status: ended.unwrap_or(owed),
         reason: reason.and_then(Reason::from_code),
         attempts,
+        direct: None,
         attempts_granted: f.take()?,
         last_attempt_at: f.take()?,
         next_attempt_at: f.take()?,
@@ -224,7 +243,10 @@ fn record(mut f: Fields) -> Result<DeliveryRecord, ReadError> {
         response_body: f.take::<Option<String>>()?.unwrap_or_default(),
         error: f.take::<Option<String>>()?.unwrap_or_default(),
         error_type: attempts::error_type(&f.take::<Option<Box<str>>>()?.unwrap_or_default()),
-    })
+    };
+    let doc: Option<Box<str>> = f.take()?;
+    let direct = doc.map(|doc| reads::direct(&doc)).transpose()?;
+    Ok(DeliveryRecord { direct, ..record })
 }
 
 impl Store {
@@ -246,6 +268,18 @@ impl Store {
         filter: &DeliveryFilter,
     ) -> Result<Vec<DeliveryRecord>, ReadError> {
         let query = list(tenant, filter);
+        let rows = self.rows(query.sql, query.args).await?;
+        rows.into_iter().map(|row| record(row.fields())).collect()
+    }
+
+    /// The direct deliveries that tell of something, newest first.
+    pub async fn deliveries_of(
+        &self,
+        tenant: TenantId,
+        subject: Subject,
+        limit: u32,
+    ) -> Result<Vec<DeliveryRecord>, ReadError> {
+        let query = of_subject(tenant, subject, limit);
         let rows = self.rows(query.sql, query.args).await?;
         rows.into_iter().map(|row| record(row.fields())).collect()
     }

@@ -3,8 +3,9 @@
 use std::sync::Arc;
 
 use tidings_core::delivery::{Lane, Owed, Payload};
+use tidings_core::direct::Direct;
 use tidings_core::event::Event;
-use tidings_core::id::EventId;
+use tidings_core::id::{DeliveryId, EventId};
 use tidings_core::limits::PAGE_PAYLOAD_BYTES_MAX;
 
 use super::Reader;
@@ -37,12 +38,13 @@ pub(crate) const OF_WEBHOOK: &str = concat!(
 const LANES: &str = "SELECT webhook, slot, COUNT(*), MIN(ready_at) FROM queue \
      GROUP BY webhook, slot ORDER BY webhook, slot";
 
-/// The first rows of a lane. A large payload is left where it is.
+/// The first rows of a lane. A large payload is left where it is, as is that of a direct delivery,
+/// which is more than its event.
 const PAGE: &str = concat!(
     "SELECT ",
     owed!(),
     ", e.client_id, e.type, e.timestamp, e.ordering_key, e.deliver_at, e.expires_at, \
-     CASE WHEN LENGTH(e.data) <= $1 THEN e.data END \
+     CASE WHEN LENGTH(e.data) <= $1 AND q.revision > 0 THEN e.data END \
      FROM queue q LEFT JOIN events e ON e.id = q.event WHERE q.webhook = $2 AND q.slot = $3 \
      AND NOT EXISTS (SELECT 1 FROM unfinished u WHERE u.event = q.event) \
      ORDER BY q.ready_at, q.id LIMIT $4"
@@ -51,13 +53,15 @@ const PAGE: &str = concat!(
 const EVENT: &str = "SELECT id, tenant, client_id, type, timestamp, ordering_key, deliver_at, \
      expires_at, data FROM events WHERE id = $1";
 
+const DIRECT: &str = "SELECT doc, secrets, body FROM directs WHERE delivery = $1";
+
 const LARGEST_ID: &str = "SELECT MAX(id) FROM (SELECT MAX(id) AS id FROM events \
      UNION ALL SELECT MAX(id) FROM queue UNION ALL SELECT MAX(id) FROM deliveries \
      UNION ALL SELECT MAX(id) FROM webhooks UNION ALL SELECT MAX(id) FROM tenants \
      UNION ALL SELECT MAX(id) FROM api_keys) x";
 
 #[cfg(any(test, feature = "conformance"))]
-pub(crate) const SQL: &[&str] = &[ONE, OF_WEBHOOK, LANES, PAGE, EVENT, LARGEST_ID];
+pub(crate) const SQL: &[&str] = &[ONE, OF_WEBHOOK, LANES, PAGE, EVENT, DIRECT, LARGEST_ID];
 
 /// Reads the columns of [`owed!`].
 pub(crate) fn owed(f: &mut Fields) -> Result<Owed, ReadError> {
@@ -96,8 +100,13 @@ fn paged(mut f: Fields) -> Result<Owed, ReadError> {
             None => return Ok(owed),
         },
     };
-    owed.payload = Payload::Held(Arc::new(event));
+    owed.payload = Arc::new(event).into();
     Ok(owed)
+}
+
+/// The document of a direct delivery.
+pub(crate) fn direct(doc: &str) -> Result<Direct, ReadError> {
+    serde_json::from_str(doc).map_err(|_| ReadError::Inconsistent("directs.doc"))
 }
 
 fn lane(mut f: Fields) -> Result<LaneSummary, ReadError> {
@@ -130,6 +139,17 @@ impl Store {
         let rows = self.queue_rows(EVENT, vec![id.into()]).await?;
         let event = rows.into_iter().next().map(|row| events::event(row.fields())).transpose()?;
         Ok(event.map(Arc::new))
+    }
+
+    /// What a direct delivery brings along, its secrets sealed; whoever owns it: for the sender.
+    pub async fn direct(&self, id: DeliveryId) -> Result<Option<Direct>, ReadError> {
+        let rows = self.queue_rows(DIRECT, vec![id.into()]).await?;
+        let Some(row) = rows.into_iter().next() else { return Ok(None) };
+        let mut f = row.fields();
+        let direct = direct(&f.take::<Box<str>>()?)?;
+        let sealed = f.take()?;
+        let fixed_body = f.take::<Option<Vec<u8>>>()?.map(Into::into);
+        Ok(Some(Direct { sealed, fixed_body, ..direct }))
     }
 
     /// The largest id in use: where an [`tidings_core::id::IdSource`] continues.

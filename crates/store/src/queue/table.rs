@@ -6,6 +6,7 @@
 pub(crate) enum Table {
     Events,
     Queue,
+    Directs,
     Deliveries,
     Attempts,
     Seen,
@@ -88,6 +89,17 @@ impl Table {
                     "id tenant webhook slot event revision ready_at not_before expires_at attempts \
                      granted",
                 )],
+            },
+            Self::Directs => &Spec {
+                name: "directs",
+                keys: "delivery",
+                on_conflict: Fail,
+                columns: &[
+                    (Int, "delivery"),
+                    (Text, "doc"),
+                    (Blob, "secrets body"),
+                    (Int, "subject_kind subject"),
+                ],
             },
             Self::Deliveries => &Spec {
                 name: "deliveries",

@@ -1,12 +1,14 @@
 //! A request as it was sent, put together again from what an attempt leaves behind.
 //!
 //! Kept of an attempt are its number, its moment, its signature and the webhook's revision; the event
-//! keeps its bytes and revisions never change. That is all that a request is made of, so it is built
-//! again by the same code that built it for the wire, and need not be stored for each attempt.
+//! keeps its bytes, revisions never change, and neither does what a direct delivery brought along. That
+//! is all that a request is made of, so it is built again by the same code that built it for the wire,
+//! and need not be stored for each attempt.
 
 use std::collections::HashMap;
 use std::sync::Arc;
 
+use bytes::Bytes;
 use serde::Serialize;
 use tidings_core::event::Event;
 use tidings_core::id::WebhookId;
@@ -44,6 +46,8 @@ pub(super) struct Rebuild<'a> {
     webhook_text: String,
     delivery_text: String,
     created_ms: i64,
+    /// Of a direct delivery that brought its body along.
+    fixed_body: Option<Bytes>,
     /// `None`: no longer kept.
     event: Option<Arc<Event>>,
     /// `None`: the webhook's settings of the planning are not known.
@@ -63,7 +67,11 @@ impl<'a> Rebuild<'a> {
             event: app.store.event_of(delivery.tenant, delivery.event).await?.map(Arc::new),
             shape: None,
             revisions: HashMap::new(),
+            fixed_body: None,
         };
+        if delivery.direct.is_some() {
+            rebuild.read_direct(delivery).await?;
+        }
         let profiles = &app.registry;
         if let Some(planned) = rebuild.revision(delivery.revision).await?.cloned() {
             let profile =
@@ -71,6 +79,16 @@ impl<'a> Rebuild<'a> {
             rebuild.shape = profile.map(|profile| Shape::of(&planned, profile));
         }
         Ok(rebuild)
+    }
+
+    /// A direct delivery has one revision, and no webhook that receivers are told of.
+    async fn read_direct(&mut self, delivery: &DeliveryRecord) -> Result<()> {
+        let direct = self.app.store.direct(delivery.id).await?;
+        let webhook = direct.as_ref().map(|direct| direct.as_webhook(delivery.tenant));
+        self.revisions.insert(0, webhook);
+        self.fixed_body = direct.and_then(|direct| direct.fixed_body);
+        self.webhook_text.clear();
+        Ok(())
     }
 
     async fn revision(&mut self, number: u32) -> Result<Option<&Webhook>> {
@@ -101,6 +119,9 @@ impl<'a> Rebuild<'a> {
     }
 
     fn body(&self, event: &Event, shape: &Shape, attempt: u16) -> Option<Vec<u8>> {
+        if let Some(fixed) = &self.fixed_body {
+            return Some(fixed.to_vec());
+        }
         let event_id = event.public_id();
         let view = EventView {
             id: &event_id,

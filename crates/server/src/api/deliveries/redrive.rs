@@ -19,6 +19,7 @@ use tidings_core::time::Timestamp;
 use tidings_store::history::deliveries::{DeliveryFilter, DeliveryRecord};
 use tidings_store::{Control, WriteError};
 
+use super::retry::attempts_given;
 use crate::api::App;
 use crate::api::auth::{Caller, Scope};
 use crate::api::body::JsonBody;
@@ -191,14 +192,11 @@ fn read_statuses(form: &mut Form<'_>) -> Vec<Status> {
 }
 
 impl Found {
-    /// Notes a delivery that is meant, and what its webhook's policy gives it.
+    /// Notes a delivery that is meant, and what its policy gives it.
     fn note(&mut self, app: &App, record: &DeliveryRecord) {
         let dead = record.status.is_final() && record.status != Status::Success;
-        let webhook = app.registry.webhook(record.tenant, record.webhook);
-        match webhook.filter(|outgoing| dead && outgoing.webhook.active) {
-            Some(outgoing) => {
-                self.sendable.push((record.id, outgoing.rules.policy.max_attempts));
-            }
+        match attempts_given(app, record).filter(|_| dead) {
+            Some(attempts) => self.sendable.push((record.id, attempts)),
             None => self.skipped += 1,
         }
     }

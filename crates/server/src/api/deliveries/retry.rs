@@ -8,6 +8,7 @@ use http::StatusCode;
 use serde::Serialize;
 use tidings_core::id::{DeliveryId, kind};
 use tidings_store::Control;
+use tidings_store::history::deliveries::DeliveryRecord;
 
 use super::get::find;
 use super::view::DeliveryView;
@@ -60,12 +61,21 @@ pub async fn retry_webhook_delivery(
     retry(&app, &caller, id).await
 }
 
+/// The attempts of the policy under which a delivery is sent again. `None`: its webhook is gone or
+/// inactive, so it would end again at once, without an attempt.
+pub(super) fn attempts_given(app: &App, record: &DeliveryRecord) -> Option<u16> {
+    if let Some(direct) = &record.direct {
+        return Some(direct.retry.max_attempts);
+    }
+    let outgoing = app.registry.webhook(record.tenant, record.webhook)?;
+    outgoing.webhook.active.then_some(outgoing.rules.policy.max_attempts)
+}
+
 async fn retry(app: &App, caller: &Caller, delivery: DeliveryId) -> Result<Response> {
     caller.require(Scope::DeliveriesWrite)?;
     let tenant = caller.tenant;
     let record = find(app, tenant, delivery).await?;
-    // It would end again at once, without an attempt.
-    if app.registry.webhook(tenant, record.webhook).is_none_or(|found| !found.webhook.active) {
+    if attempts_given(app, &record).is_none() {
         let detail = "its webhook is gone or inactive";
         return Err(Problem::conflict("webhook_inactive", detail));
     }

@@ -2,17 +2,20 @@
 
 use serde::Serialize;
 use tidings_core::delivery::Status;
+use tidings_core::direct::{is_lane, origin};
 use tidings_core::time::Timestamp;
 use tidings_store::history::deliveries::DeliveryRecord;
 
 use crate::api::App;
 
-/// A delivery: one event owed to one webhook.
+/// A delivery: one event owed to one webhook, or to one direct URL.
 #[derive(Debug, Clone, Serialize, utoipa::ToSchema)]
 pub struct DeliveryView {
     #[schema(example = "dlv_05n3q0c8g0001")]
     pub id: String,
-    pub webhook_id: String,
+    /// Null of a direct delivery.
+    #[schema(example = "wh_05n3q0c8g0001")]
+    pub webhook_id: Option<String>,
     /// The id that its publisher gave the event, else ours.
     pub event_id: String,
     /// Null when the event is no longer kept.
@@ -49,11 +52,14 @@ impl DeliveryView {
     #[must_use]
     pub fn new(record: &DeliveryRecord, app: &App) -> Self {
         let outgoing = app.registry.webhook(record.tenant, record.webhook);
-        let policy = outgoing.as_ref().map(|outgoing| outgoing.rules.policy.max_attempts);
+        let policy = match &record.direct {
+            Some(direct) => Some(direct.retry.max_attempts),
+            None => outgoing.map(|outgoing| outgoing.rules.policy.max_attempts),
+        };
         let granted = Some(record.attempts_granted).filter(|&granted| granted > 0);
         Self {
             id: record.id.to_string(),
-            webhook_id: record.webhook.to_string(),
+            webhook_id: (!is_lane(record.webhook)).then(|| record.webhook.to_string()),
             event_id: record.client_id.clone().unwrap_or_else(|| record.event.to_string()),
             event_type: text(&record.event_type),
             status: record.status.as_str(),
@@ -68,16 +74,25 @@ impl DeliveryView {
             error_type: Some(record.error_type).filter(|kind| !kind.is_empty()),
             created_at: record.id.created_at().as_millis(),
             completed_at: millis(record.completed_at),
-            url: outgoing.map(|outgoing| origin(&outgoing.webhook.url).to_owned()),
+            url: url(record, app).map(|url| origin(&url).to_owned()),
         }
     }
 
     /// As its own page shows it: with the whole URL.
     #[must_use]
     pub fn in_full(record: &DeliveryRecord, app: &App) -> Self {
-        let outgoing = app.registry.webhook(record.tenant, record.webhook);
-        let url = outgoing.map(|outgoing| outgoing.webhook.url.clone());
-        Self { url, ..Self::new(record, app) }
+        Self { url: url(record, app), ..Self::new(record, app) }
+    }
+}
+
+/// Where it goes, as far as that is known.
+fn url(record: &DeliveryRecord, app: &App) -> Option<String> {
+    match &record.direct {
+        Some(direct) => Some(direct.url.clone()),
+        None => {
+            let outgoing = app.registry.webhook(record.tenant, record.webhook)?;
+            Some(outgoing.webhook.url.clone())
+        }
     }
 }
 
@@ -87,26 +102,4 @@ fn text(text: &str) -> Option<String> {
 
 fn millis(at: Option<Timestamp>) -> Option<i64> {
     at.map(Timestamp::as_millis)
-}
-
-/// Scheme, host and port of a webhook's URL: what logs and lists may show of it. Stored URLs are
-/// normalised and have no userinfo.
-#[must_use]
-pub fn origin(url: &str) -> &str {
-    let Some(host) = url.find("://").map(|at| at + 3) else { return "" };
-    let end = url[host..].find(['/', '?', '#']).map_or(url.len(), |at| host + at);
-    &url[..end]
-}
-
-#[cfg(test)]
-mod tests {
-    use super::origin;
-
-    #[test]
-    fn an_origin_says_nothing_of_the_path() {
-        assert_eq!(origin("https://a.example/hook/secret?x=1"), "https://a.example");
-        assert_eq!(origin("http://127.0.0.1:8080/"), "http://127.0.0.1:8080");
-        assert_eq!(origin("http://[::1]:8080?x"), "http://[::1]:8080");
-        assert_eq!(origin("nonsense"), "");
-    }
 }

@@ -6,7 +6,7 @@ use axum::extract::State;
 use axum::response::Response;
 use http::{HeaderValue, StatusCode};
 use serde::Serialize;
-use tidings_core::filter::Filters;
+use tidings_core::direct::origin;
 use tidings_core::id::WebhookId;
 use tidings_core::time::Timestamp;
 use tidings_core::webhook::Webhook;
@@ -19,7 +19,6 @@ use super::write;
 use crate::api::App;
 use crate::api::auth::{Caller, Scope};
 use crate::api::body::JsonBody;
-use crate::api::deliveries::view::origin;
 use crate::api::envelope::{self, Envelope};
 use crate::api::form::Form;
 use crate::api::idempotency::IdempotencyHeader;
@@ -104,7 +103,8 @@ pub async fn create_webhook(
     let now = app.clock.now();
     let key = header.key("POST /api/webhooks", &body)?;
     let mut form = Form::parse(&body)?;
-    let mut webhook = blank(&app, &caller, now);
+    let profile = &app.settings.default_profile;
+    let mut webhook = Webhook::new(app.ids.next(now), caller.tenant, profile, now);
     fields::read(&mut form, &app, Mode::Create, &mut webhook);
     form.finish()?;
     let ids = vec![webhook.id.as_i64()];
@@ -116,34 +116,6 @@ pub async fn create_webhook(
             Ok(answer(&outgoing, now))
         }
         Err(ids) => replay(&app, &caller, &ids, now),
-    }
-}
-
-/// A webhook of which nothing is set yet.
-fn blank(app: &App, caller: &Caller, now: Timestamp) -> Webhook {
-    Webhook {
-        id: app.ids.next(now),
-        tenant: caller.tenant,
-        revision: 1,
-        shape_revision: 1,
-        name: None,
-        url: String::new(),
-        events: Vec::new(),
-        filters: Filters::default(),
-        headers: Vec::new(),
-        profile: app.settings.default_profile.clone(),
-        body: None,
-        retry: None,
-        rate_limit: None,
-        max_concurrency: None,
-        timeout_ms: None,
-        ordered: false,
-        active: true,
-        paused: false,
-        disabled_reason: None,
-        created_at: now,
-        updated_at: now,
-        secrets: Vec::new(),
     }
 }
 

@@ -105,6 +105,10 @@ impl Tx<'_> {
         let rows = self.db.execute(WITHDRAW, &[event.into(), (limit as i64).into()])?;
         if rows < limit {
             for sql in [
+                "DELETE FROM directs WHERE delivery IN (SELECT x.delivery FROM unfinished u \
+                 JOIN directs x ON x.delivery BETWEEN u.first AND u.last WHERE u.event = $1 \
+                 AND NOT EXISTS (SELECT 1 FROM queue q WHERE q.id = x.delivery) \
+                 AND NOT EXISTS (SELECT 1 FROM deliveries d WHERE d.id = x.delivery))",
                 "DELETE FROM events_by_tenant WHERE id = $1 \
                  AND tenant = (SELECT tenant FROM events WHERE id = $1)",
                 "DELETE FROM events WHERE id = $1",

@@ -25,6 +25,7 @@ use crate::value::{Row, Value};
 
 mod change;
 mod control;
+mod direct;
 pub(super) mod fanout;
 mod index;
 pub(super) mod maintain;
@@ -142,5 +143,6 @@ impl Tx<'_> {
 
 /// A row handed to the dispatcher, its event along with it.
 fn owed_with(owed: &Owed, event: &Arc<Event>) -> Owed {
-    Owed { payload: Payload::Held(Arc::clone(event)), ..owed.clone() }
+    let (event, direct) = (Arc::clone(event), owed.payload.direct().cloned());
+    Owed { payload: Payload::Held { event, direct }, ..owed.clone() }
 }

@@ -95,7 +95,8 @@ impl Tx<'_> {
             owed.attempts.into(),
             owed.attempts_granted.into(),
         ];
-        Ok(self.db.insert(Table::Queue, &row)?)
+        self.db.insert(Table::Queue, &row)?;
+        self.insert_direct(owed)
     }
 
     /// Remembers the id that the publisher gave an event, if it gave one.

@@ -82,7 +82,7 @@ impl Tx<'_> {
     /// Removes old deliveries with their attempts; where to go on, or `None` at the end.
     fn drop_deliveries(&mut self, tenant: i64, after: i64) -> Applied<Option<i64>> {
         let until = self.now - self.days(tenant)? * DAY_MS;
-        let sql = "SELECT i.id, d.completed_at FROM deliveries_by_tenant i \
+        let sql = "SELECT i.id, d.completed_at, d.revision FROM deliveries_by_tenant i \
              JOIN deliveries d ON d.id = i.id \
              WHERE i.tenant = $1 AND i.id > $2 AND i.id < $3 ORDER BY i.id LIMIT $4";
         let before = DeliveryId::floor(until);
@@ -93,9 +93,13 @@ impl Tx<'_> {
         for row in rows {
             let mut f = row.fields();
             let (id, completed_at): (DeliveryId, Timestamp) = (f.take()?, f.take()?);
+            let is_direct = f.take::<u32>()? == 0;
             if completed_at < until {
                 self.forget_delivery(id)?;
                 self.db.send("DELETE FROM attempts WHERE delivery = $1", &[id.into()])?;
+                if is_direct {
+                    self.forget_direct(id)?;
+                }
             }
             last = Some(id.as_i64());
         }

@@ -1,9 +1,11 @@
 //! Counts of a batch: noted as it is applied, added up, and written as one row for each tenant and
-//! minute, and each webhook and hour, that it touched.
+//! minute, and each webhook and hour, that it touched. The lanes of direct deliveries are counted for
+//! their tenant alone: nobody asks for the figures of an origin, and there is no end to origins.
 
 use std::collections::HashMap;
 
 use tidings_core::delivery::Status;
+use tidings_core::direct::is_lane;
 use tidings_core::id::{TenantId, WebhookId};
 use tidings_core::stats::Counts;
 use tidings_core::time::{HOUR_MS, MINUTE_MS, Timestamp};
@@ -88,7 +90,9 @@ impl Rollup {
             let ms = note.at.as_millis();
             totals.entry(tenant).or_default().add(note);
             minutes.entry((tenant, ms.div_euclid(MINUTE_MS))).or_default().add(note);
-            hours.entry((webhook, ms.div_euclid(HOUR_MS))).or_default().add(note);
+            if !is_lane(note.webhook) {
+                hours.entry((webhook, ms.div_euclid(HOUR_MS))).or_default().add(note);
+            }
         }
         for (&tenant, sums) in &totals {
             sums.write(db, Table::TenantTotals, [tenant])?;
