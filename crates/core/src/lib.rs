@@ -25,6 +25,7 @@ pub mod fanout;
 pub mod filter;
 pub mod health;
 pub mod pattern;
+pub mod replay;
 pub mod retry;
 pub mod retry_after;
 pub mod verdict;

@@ -80,3 +80,16 @@ pub const RETRY_AFTER_MS_MAX: i64 = DAY_MS;
 /// Response body kept, characters; response headers kept, bytes.
 pub const RESPONSE_BODY_CHARS_MAX: usize = 1_000;
 pub const RESPONSE_HEADERS_BYTES_MAX: usize = 4_096;
+
+/// Events that one step of a replay looks at: some milliseconds of reading, and one transaction.
+pub const REPLAY_STEP_EVENTS: usize = 250;
+/// Deliveries that a replay queues in a second, when it does not say, and at most.
+pub const REPLAY_RATE_DEFAULT: u32 = 100;
+pub const REPLAY_RATE_MAX: u32 = 10_000;
+/// A replay looks at an event this long after it was accepted: longer than a publish waits for its
+/// commit, so that none comes in behind it.
+pub const REPLAY_YOUNG_MS: i64 = SECOND_MS;
+/// Events that a dry run looks at; beyond it the count is a lower bound. Some seconds of reading.
+pub const REPLAY_COUNTED_MAX: usize = 100_000;
+/// Ended replays are kept so long.
+pub const REPLAY_KEPT_MS: i64 = 30 * DAY_MS;

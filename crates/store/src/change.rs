@@ -1,6 +1,6 @@
 //! What is asked of the committer besides publications and settlements, and what it answers.
 
-use tidings_core::delivery::Status;
+use tidings_core::delivery::{Owed, Status};
 use tidings_core::id::{DeliveryId, EventId, TenantId, WebhookId};
 use tidings_core::publication::{IdempotencyKey, Publication, Published};
 use tidings_core::time::Timestamp;
@@ -45,6 +45,8 @@ pub struct Change {
     pub key: Option<ChangeKey>,
     pub statements: Vec<Statement>,
     pub publications: Vec<Publication>,
+    /// New deliveries of events that there are; when one of the events is gone it is a conflict.
+    pub owed: Vec<Owed>,
 }
 
 /// Makes a creating request idempotent.

@@ -28,6 +28,7 @@ from! {
     i64, v => Self::Int(v);
     u32, v => Self::Int(i64::from(v));
     u16, v => Self::Int(i64::from(v));
+    u64, v => Self::Int(i64::try_from(v).unwrap_or(i64::MAX));
     bool, v => Self::Int(i64::from(v));
     &str, v => Self::Text(v.into());
     String, v => Self::Text(v.into());

@@ -1,7 +1,6 @@
 //! The catalogue: tenants, keys, webhooks; and changes as such.
 
 use tidings_core::id::TenantId;
-use tidings_core::publication::Publication;
 
 use super::world::{Factory, TENANT, World, key};
 use crate::catalogue::keys::{self, KeyRecord};
@@ -66,6 +65,7 @@ pub async fn a_change_is_all_or_nothing(factory: &dyn Factory) {
         statements: statements.clone(),
         publications: vec![publication.clone()],
         key: None,
+        ..Change::default()
     };
     let answer = world.store.change(good).await.expect("made");
     assert_eq!(answer.rows, [1, 1]);
@@ -76,12 +76,12 @@ pub async fn a_change_is_all_or_nothing(factory: &dyn Factory) {
     let event = world.publication(&[other.id]);
     let id = event.events[0].event.id;
     statements.splice(0..0, webhooks::insert(&other, Vec::new()));
-    let bad = Change { statements, publications: vec![event.clone()], key: None };
+    let bad = Change { statements, publications: vec![event.clone()], ..Change::default() };
     assert_eq!(world.store.change(bad).await, Err(WriteError::Conflict));
     // A publication in conflict takes the statements and the publications before it along.
     publication.key = key("once", b"2");
     let statements = webhooks::insert(&other, Vec::new());
-    let bad = Change { statements, publications: vec![event, publication], key: None };
+    let bad = Change { statements, publications: vec![event, publication], ..Change::default() };
     assert_eq!(world.store.change(bad).await, Err(WriteError::KeyConflict));
     assert!(world.store.webhook(other.id).await.expect("read").is_none());
     assert_eq!(world.store.event(id).await, Ok(None));
@@ -99,7 +99,7 @@ pub async fn a_change_with_a_key_is_made_once(factory: &dyn Factory) {
         let change = Change {
             key: Some(ChangeKey { tenant: TENANT, key, ids }),
             statements: webhooks::insert(&webhook, Vec::new()),
-            publications: Vec::<Publication>::new(),
+            ..Change::default()
         };
         (webhook.id, change)
     };

@@ -8,6 +8,7 @@ mod lists;
 mod maintenance;
 mod publishing;
 mod recount;
+mod replays;
 mod settling;
 mod shared_sql;
 mod world;
@@ -19,6 +20,7 @@ pub use lists::*;
 pub use maintenance::*;
 pub use publishing::*;
 pub use recount::*;
+pub use replays::*;
 pub use settling::*;
 pub use shared_sql::*;
 pub use world::{Factory, World};
@@ -72,6 +74,11 @@ macro_rules! conformance_suite {
             what_was_taken_while_its_webhook_went_is_delivered
             retention_takes_what_is_old_and_no_total
             retention_keeps_what_is_owed
+            candidates_stand_as_their_deliveries_do
+            large_candidates_are_left_in_the_store
+            a_replay_moves_on_with_its_deliveries
+            replays_are_listed_cancelled_and_forgotten
+            what_ended_with_a_webhook_is_found_again
             random_histories_reconcile
             shared_statements_prepare
         }

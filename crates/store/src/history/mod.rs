@@ -4,6 +4,7 @@
 //! know which. Lists go by descending id, which is newest first, and page by the last id seen.
 
 pub mod attempts;
+pub mod candidates;
 pub mod deliveries;
 pub mod events;
 pub mod stats;
@@ -50,6 +51,7 @@ pub(crate) fn statements() -> Vec<String> {
         .map(|&sql| sql.to_owned())
         .collect();
     all.extend(deliveries::shapes());
+    all.extend(candidates::shapes());
     all.extend(events::shapes());
     all.extend(stats::shapes());
     all

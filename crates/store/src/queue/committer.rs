@@ -102,7 +102,8 @@ fn measure(job: &Job) -> (Class, Weight) {
             (Class::Settlement, Weight { rows: 2, bytes: 300 + bytes })
         }
         Job::Change { change, .. } => {
-            let mut weight = Weight { rows: 1 + change.statements.len(), bytes: 500 };
+            let rows = 1 + change.statements.len() + change.owed.len();
+            let mut weight = Weight { rows, bytes: 500 + 100 * change.owed.len() };
             for one in change.publications.iter().map(publication) {
                 weight.rows += one.rows;
                 weight.bytes += one.bytes;

@@ -160,9 +160,9 @@ impl Table {
             },
             Self::DeliveriesByEvent => &Spec {
                 name: "deliveries_by_event",
-                keys: "event id",
+                keys: "event webhook id",
                 on_conflict: Fail,
-                columns: &[(Int, "event id status")],
+                columns: &[(Int, "event webhook id status")],
             },
             Self::DeliveriesByTenant => &Spec {
                 name: "deliveries_by_tenant",

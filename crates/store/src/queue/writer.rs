@@ -190,6 +190,9 @@ impl<D: Database> Writer<D> {
                 for (publication, published) in change.publications.iter().zip(&changed.published) {
                     tell_published(publication, published, told);
                 }
+                if changed.replayed.is_none() {
+                    told.extend(change.owed.into_iter().map(Committed::Owed));
+                }
                 answer.send(Ok(changed));
             }
             (Work::Job(Job::Control { answer, .. }), Ok(Done::Controlled(controlled, more))) => {

@@ -1,5 +1,6 @@
 //! Changes of the catalogue and of state machines.
 
+use super::rollup::Noted;
 use super::seen::{self, Kind, Seen};
 use super::{Applied, Failure, Tx};
 use crate::change::{Change, ChangeAnswer, Statement};
@@ -47,6 +48,13 @@ impl Tx<'_> {
         }
         for publication in &change.publications {
             answer.published.push(self.publish(publication)?);
+        }
+        for owed in &change.owed {
+            if self.row("SELECT 1 FROM events WHERE id = $1", &[owed.event.into()])?.is_none() {
+                return Err(Failure::Refused(WriteError::Conflict));
+            }
+            self.insert_owed(owed)?;
+            self.rollup.note((owed.tenant, owed.lane.webhook), self.now, Noted::Accepted);
         }
         Ok(answer)
     }

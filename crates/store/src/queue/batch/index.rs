@@ -41,13 +41,11 @@ impl Tx<'_> {
 
     pub(super) fn index_late_delivery(&mut self, owed: &Owed, status: Status) -> Applied<()> {
         if owed.id.as_i64() <= self.upkeep.marks.deliveries {
-            for (table, key) in [
-                (Table::DeliveriesByWebhook, owed.lane.webhook.into()),
-                (Table::DeliveriesByEvent, owed.event.into()),
-                (Table::DeliveriesByTenant, owed.tenant.into()),
-            ] {
-                self.db.insert(table, &[key, owed.id.into(), status.into()])?;
-            }
+            let (webhook, id, status) = (owed.lane.webhook.into(), owed.id.into(), status.into());
+            self.db.insert(Table::DeliveriesByWebhook, &[webhook, id, status])?;
+            let event = owed.event.into();
+            self.db.insert(Table::DeliveriesByEvent, &[event, webhook, id, status])?;
+            self.db.insert(Table::DeliveriesByTenant, &[owed.tenant.into(), id, status])?;
         }
         Ok(())
     }
@@ -59,7 +57,8 @@ impl Tx<'_> {
                 "DELETE FROM deliveries_by_webhook WHERE id = $1 \
                  AND webhook = (SELECT webhook FROM deliveries WHERE id = $1)",
                 "DELETE FROM deliveries_by_event WHERE id = $1 \
-                 AND event = (SELECT event FROM deliveries WHERE id = $1)",
+                 AND event = (SELECT event FROM deliveries WHERE id = $1) \
+                 AND webhook = (SELECT webhook FROM deliveries WHERE id = $1)",
                 "DELETE FROM deliveries_by_tenant WHERE id = $1 \
                  AND tenant = (SELECT tenant FROM deliveries WHERE id = $1)",
             ] {
@@ -78,8 +77,9 @@ impl Tx<'_> {
         for sql in [
             "INSERT INTO deliveries_by_webhook (webhook, id, status) SELECT webhook, id, status \
              FROM deliveries WHERE id > $1 AND id <= $2 ORDER BY webhook, id",
-            "INSERT INTO deliveries_by_event (event, id, status) SELECT event, id, status \
-             FROM deliveries WHERE id > $1 AND id <= $2 ORDER BY event, id",
+            "INSERT INTO deliveries_by_event (event, webhook, id, status) \
+             SELECT event, webhook, id, status FROM deliveries WHERE id > $1 AND id <= $2 \
+             ORDER BY event, webhook, id",
             "INSERT INTO deliveries_by_tenant (tenant, id, status) SELECT tenant, id, status \
              FROM deliveries WHERE id > $1 AND id <= $2 ORDER BY tenant, id",
         ] {
