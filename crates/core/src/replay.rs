@@ -66,6 +66,12 @@ pub struct Selection {
 }
 
 impl Selection {
+    /// Its events by their ids: those after the first and up to the second.
+    #[must_use]
+    pub fn range(&self) -> (EventId, EventId) {
+        (before(self.since), before(self.until))
+    }
+
     /// Whether it asks for this one; the filters of the webhook, which what was missed must also pass,
     /// are not looked at. What expired before anybody had asked for it is left alone.
     #[must_use]

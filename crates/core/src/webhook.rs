@@ -48,6 +48,9 @@ pub struct Webhook {
     pub paused: bool,
     /// Why Tidings set `active` to false.
     pub disabled_reason: Option<String>,
+    /// Since when `active` is false.
+    #[serde(default)]
+    pub inactive_since: Option<Timestamp>,
     #[serde(skip)]
     pub created_at: Timestamp,
     #[serde(skip)]
@@ -138,6 +141,7 @@ impl Webhook {
             active: true,
             paused: false,
             disabled_reason: None,
+            inactive_since: None,
             created_at: now,
             updated_at: now,
             secrets: Vec::new(),

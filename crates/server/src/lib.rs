@@ -12,6 +12,7 @@ pub mod engine;
 pub mod http_server;
 pub mod metrics;
 pub mod registry;
+pub mod replayer;
 pub mod seal;
 pub mod sender;
 pub mod serve;

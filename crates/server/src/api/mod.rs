@@ -19,6 +19,7 @@ pub mod outer;
 pub mod page;
 pub mod path;
 pub mod problem;
+pub mod replays;
 pub mod router;
 pub mod stats;
 mod task;
@@ -37,6 +38,7 @@ use crate::config::Settings;
 use crate::engine::{EngineState, Inbox, Parts};
 use crate::metrics::Metrics;
 use crate::registry::Registry;
+use crate::replayer::Replayer;
 use crate::seal::Sealer;
 
 /// What handlers work with.
@@ -56,6 +58,7 @@ pub struct App {
     /// For test deliveries, which bypass the queue.
     pub parts: Arc<Parts>,
     pub engine: watch::Receiver<EngineState>,
+    pub replayer: Replayer,
     /// True once the server has begun to stop: `/readyz` says so.
     pub stopping: watch::Receiver<bool>,
     /// Counts the requests: their ids.
@@ -85,6 +88,7 @@ impl App {
             inbox: parts.inbox.clone(),
             parts: Arc::clone(parts),
             engine,
+            replayer: Replayer::start(Arc::clone(parts), stopping.clone()),
             stopping,
             requests: AtomicU64::new(0),
         }

@@ -19,6 +19,21 @@ impl<K: Kind, S: Send + Sync> FromRequestParts<S> for PathId<K> {
     }
 }
 
+/// Two ids in a path, of a thing and of one that belongs to it.
+#[derive(Debug)]
+pub struct PathIds<A: Kind, B: Kind>(pub Id<A>, pub Id<B>);
+
+impl<A: Kind, B: Kind, S: Send + Sync> FromRequestParts<S> for PathIds<A, B> {
+    type Rejection = Problem;
+
+    async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self> {
+        let nothing = || Problem::not_found("what this address names was");
+        let texts = Path::<(String, String)>::from_request_parts(parts, state).await;
+        let Path((a, b)) = texts.map_err(|_| nothing())?;
+        Ok(Self(a.parse().map_err(|_| nothing())?, b.parse().map_err(|_| nothing())?))
+    }
+}
+
 /// A text in a path: a name that somebody else gave.
 #[derive(Debug)]
 pub struct PathText(pub String);

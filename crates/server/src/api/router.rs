@@ -7,7 +7,7 @@ use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
 use super::deliveries::{attempts, cancel, dead_letters, get, list, redrive, retry};
-use super::{App, events, home, keys, openapi, ops, outer, stats, tenants, webhooks};
+use super::{App, events, home, keys, openapi, ops, outer, replays, stats, tenants, webhooks};
 
 /// The whole API.
 pub fn router(app: Arc<App>) -> Router {
@@ -37,6 +37,10 @@ pub fn routes() -> OpenApiRouter<Arc<App>> {
         .routes(routes!(webhooks::rotate_secret::rotate_secret))
         .routes(routes!(webhooks::pause::pause_webhook))
         .routes(routes!(webhooks::resume::resume_webhook))
+        .routes(routes!(replays::start::start_replay))
+        .routes(routes!(replays::list::list_replays))
+        .routes(routes!(replays::get::get_replay))
+        .routes(routes!(replays::cancel::cancel_replay))
         .routes(routes!(list::list_deliveries))
         .routes(routes!(get::get_delivery))
         .routes(routes!(attempts::list_attempts))

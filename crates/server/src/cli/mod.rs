@@ -17,6 +17,7 @@ mod listen;
 mod output;
 mod publish;
 mod receiver;
+mod replay;
 mod serve;
 mod sign;
 mod signature;
@@ -58,6 +59,7 @@ enum Command {
     Webhooks(webhooks::Webhooks),
     Deliveries(deliveries::Deliveries),
     DeadLetters(dead_letters::DeadLetters),
+    Replay(replay::Replay),
     Tail(tail::Tail),
     Keys(keys::Keys),
     Tenants(tenants::Tenants),
@@ -77,6 +79,7 @@ impl Command {
             Self::Webhooks(command) => command.run(),
             Self::Deliveries(command) => command.run(),
             Self::DeadLetters(command) => command.run(),
+            Self::Replay(command) => command.run(),
             Self::Tail(command) => command.run(),
             Self::Keys(command) => command.run(),
             Self::Tenants(command) => command.run(),

@@ -141,6 +141,7 @@ pub(super) fn switch_off(parts: &Arc<Parts>, id: WebhookId, revision: u32, reaso
         webhook.disabled_reason = Some(reason.to_owned());
         webhook.revision = revision;
         webhook.updated_at = parts.clock.now();
+        webhook.inactive_since = Some(webhook.updated_at);
         parts.registry.replace(&parts.registry.prepare(webhook));
     }
     // Somebody has switched it on again meanwhile: what is queued now is wanted.

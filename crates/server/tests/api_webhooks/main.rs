@@ -5,6 +5,7 @@ mod harness;
 
 mod changes;
 mod fields;
+mod replaying;
 mod secrets;
 mod sending;
 mod watching;

@@ -209,3 +209,35 @@ fn keys_open_what_they_are_for() {
     let unknown = run(&mut tidings(&["keys", "create", "x", "--scopes", "everything"]), b"");
     assert_eq!(unknown.code(), Some(2), "{unknown:?}");
 }
+
+#[test]
+fn what_was_missed_is_replayed_and_followed() {
+    let served = Served::start();
+    let (mut listening, webhook) = served.listen(&["--events", "job.*"]);
+    served.json(&["webhooks", "update", &webhook, "--active", "false"]);
+    for n in 0..3 {
+        served.json(&["publish", "job.completed", &n.to_string()]);
+    }
+    let off = served.run(&["replay", &webhook, "--since", "1h"]);
+    assert_eq!(off.code(), Some(1), "{off:?}");
+    assert!(off.stderr.contains("(409 webhook_inactive)"), "{off:?}");
+    let resumed = served.json(&["webhooks", "resume", &webhook]);
+    assert_eq!(resumed["missed"]["count"], 3);
+
+    let would = served.json(&["replay", &webhook, "--since", "1h", "--dry-run"]);
+    assert_eq!((&would["deliveries"], &would["missed"]), (&3.into(), &3.into()));
+    let followed = served.run(&["replay", &webhook, "--since", "1h", "--follow"]);
+    assert!(followed.stderr.contains("--cancel rpl_"), "{followed:?}");
+    let followed = followed.json();
+    assert_eq!((&followed["status"], &followed["deliveries"]), (&"completed".into(), &3.into()));
+    for _ in 0..3 {
+        listening.line_with("answered 200");
+    }
+    let listed = served.json(&["replay", &webhook, "--list"]);
+    assert_eq!(listed[0]["id"], followed["id"]);
+    let ended = served.run(&["replay", &webhook, "--cancel", id(&followed)]);
+    assert!(ended.stderr.contains("(409 already_ended)"), "{ended:?}");
+    for wrong in [&["replay", &webhook][..], &["replay", &webhook, "--since", "soon"]] {
+        assert_eq!(served.run(wrong).code(), Some(2));
+    }
+}

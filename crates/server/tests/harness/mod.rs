@@ -114,6 +114,7 @@ impl Tidings {
         self.ahead.fetch_add(ms, Ordering::SeqCst);
         // The engine sleeps until a moment of the old time; any signal makes it look at the clock.
         self.server.app.inbox.signal(Signal::WebhookGone(WebhookId::from_i64(0)));
+        self.server.app.replayer.wake();
     }
 }
 

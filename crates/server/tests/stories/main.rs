@@ -16,6 +16,7 @@ mod isolation;
 mod ledger;
 mod official_verifiers;
 mod outcomes;
+mod replay;
 mod stop;
 
 use std::path::Path;

@@ -1,5 +1,6 @@
-//! The catalogue: tenants, API keys, webhooks and replays. Small, read whole at start-up and kept in memory by
-//! the server; a change is a list of statements for [`crate::Store::change`].
+//! The catalogue: tenants, API keys, webhooks and replays. The first three are small, read whole at
+//! start-up and kept in memory by the server; a change is a list of statements for
+//! [`crate::Store::change`].
 
 pub mod keys;
 pub mod replays;

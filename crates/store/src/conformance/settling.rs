@@ -152,6 +152,7 @@ pub async fn a_settlement_can_switch_a_webhook_off(factory: &dyn Factory) {
     let record = world.store.webhook(webhook.id).await.expect("read").expect("there");
     assert_eq!((record.webhook.active, record.webhook.revision), (false, 2));
     assert_eq!(record.webhook.disabled_reason.as_deref(), Some("gone"));
+    assert_eq!(record.webhook.inactive_since, Some(world.now()));
     assert_eq!(record.sealed, b"sealed");
     let before = world.store.webhook_revision(webhook.id, 1).await.expect("read");
     assert!(before.is_some_and(|webhook| webhook.active));

@@ -107,6 +107,7 @@ pub async fn create_webhook(
     let mut webhook = Webhook::new(app.ids.next(now), caller.tenant, profile, now);
     fields::read(&mut form, &app, Mode::Create, &mut webhook);
     form.finish()?;
+    webhook.inactive_since = (!webhook.active).then_some(now);
     let ids = vec![webhook.id.as_i64()];
     let key = key.map(|key| ChangeKey { tenant: caller.tenant, key, ids });
     match write::create(Arc::clone(&app), webhook, key).await? {

@@ -35,6 +35,6 @@ fn parse_id(text: &str) -> Result<WebhookId> {
 }
 
 /// The tenant's webhook in a path.
-fn find(app: &App, tenant: TenantId, text: &str) -> Result<Arc<Outgoing>> {
+pub(super) fn find(app: &App, tenant: TenantId, text: &str) -> Result<Arc<Outgoing>> {
     app.registry.webhook(tenant, parse_id(text)?).ok_or_else(write::no_such_webhook)
 }

@@ -6,6 +6,7 @@ use serde::Serialize;
 use serde_json::{Number, Value};
 use tidings_core::limits::CONCURRENCY_DEFAULT;
 use tidings_core::retry::{RetryPolicy, Strategy};
+use tidings_core::time::Timestamp;
 use tidings_core::webhook::BodyChoice;
 
 use crate::registry::Outgoing;
@@ -46,6 +47,8 @@ pub struct WebhookView {
     pub paused: bool,
     /// Why Tidings set `active` to false: `gone` or `failing`.
     pub disabled_reason: Option<String>,
+    /// Since when `active` is false, Unix milliseconds.
+    pub inactive_since: Option<i64>,
     /// Counts the changes. Sent back with PUT or PATCH, it must be the current one.
     pub revision: u32,
     /// When each attempt is made if all of them fail, milliseconds after acceptance, without jitter.
@@ -108,6 +111,7 @@ impl From<&Outgoing> for WebhookView {
             ordered: webhook.ordered,
             paused: webhook.paused,
             disabled_reason: webhook.disabled_reason.clone(),
+            inactive_since: webhook.inactive_since.map(Timestamp::as_millis),
             revision: webhook.revision,
             retry_preview_ms: policy.schedule_preview_ms(),
         }

@@ -126,6 +126,9 @@ fn number(app: &App, current: &Webhook, next: &mut Webhook) {
     }
     if next.active {
         next.disabled_reason = None;
+        next.inactive_since = None;
+    } else if current.active {
+        next.inactive_since = Some(next.updated_at);
     }
 }
 

@@ -182,6 +182,7 @@ impl Tx<'_> {
         }
         webhook.active = false;
         webhook.disabled_reason = Some(reason.to_owned());
+        webhook.inactive_since = Some(at);
         webhook.revision += 1;
         webhook.updated_at = at;
         for statement in webhooks::update(&webhook, None) {

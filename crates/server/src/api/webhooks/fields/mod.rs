@@ -302,7 +302,9 @@ impl<'a> Reader<'_, 'a> {
 
     /// What was read can be sent back: fields that nobody sets here are taken when they say what is.
     fn read_only(&mut self, webhook: &Webhook) {
-        for name in ["created_at", "updated_at", "disabled_reason", "retry_preview_ms"] {
+        for name in
+            ["created_at", "updated_at", "disabled_reason", "inactive_since", "retry_preview_ms"]
+        {
             self.form.raw(name);
         }
         if self.form.text("id").value().is_some_and(|id| id != webhook.id.to_string()) {
