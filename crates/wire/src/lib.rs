@@ -65,6 +65,8 @@
 pub mod body;
 pub mod canonical;
 pub mod ed25519;
+#[cfg(feature = "axum")]
+pub mod extract;
 pub mod keys;
 pub mod lead;
 pub mod profile;
