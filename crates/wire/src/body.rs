@@ -1,9 +1,17 @@
 //! Bodies: what is written after the headers, and signed.
+//!
+//! [`build`] makes the body of an event for a webhook. Reports of jobs and executions are fixed when
+//! they are owed, by whoever keeps these: [`viewcreator::report`], [`openvideo::report`].
+
+mod fields;
+mod lead;
+pub mod openvideo;
+pub mod viewcreator;
 
 use std::borrow::Cow;
 use std::io::Write;
 
-use crate::canonical::{self, Unrepresentable, append_string};
+use crate::canonical::{self, Order, Unrepresentable, append_string};
 use crate::profile::BodyShape;
 use crate::time::Rfc3339;
 
@@ -29,22 +37,35 @@ pub struct WebhookView<'a> {
     pub name: Option<&'a str>,
 }
 
+/// What headers call an event of this type, in bodies of this shape.
+pub(crate) fn told_type(shape: BodyShape, event_type: &str) -> &str {
+    match shape {
+        BodyShape::ViewCreator => viewcreator::told_type(event_type),
+        _ => event_type,
+    }
+}
+
 /// The `source` of our CloudEvents: together with the id it names an event (CloudEvents 1.0, 3.1.1).
-const SOURCE: &str = "/tidings";
+pub(crate) const SOURCE: &str = "/tidings";
 
 /// The body of one attempt (from 1) of a delivery.
 ///
 /// | shape | body |
 /// |---|---|
 /// | `Standard` | `{"type","timestamp":<RFC 3339>,"data":<bytes as published>}` |
-/// | `Raw` | the bytes as published, not copied |
+/// | `Raw`, `CloudEventsBinary` | the bytes as published, not copied |
 /// | `CloudEvents` | `{"specversion","id","source","type","time","datacontenttype","data":<bytes as published>}` |
 /// | `Emp` | `{"event_type","event_id","timestamp":<ms>,"webhook_id","data"}`; from the second attempt on also `"metadata":{"retry_attempt":<attempt − 1>,"original_timestamp":<ms>}` |
 /// | `Aegisx` | `{"id","type","created_at":<ISO 8601>,"data","webhook":{"id","name"}}` |
 ///
-/// `Emp` and `Aegisx` are built: their data goes through [`canonical`] JSON, which fails for data
-/// that has no such form. They are the same bytes for every attempt but for `metadata`. The other
-/// shapes never fail; their data is not looked at and must be JSON already.
+/// | `OpenVideo` | `{"executionId","status","outputs","rootUrl"?,"createdAt","completedAt"}`, each out of the data |
+/// | `ViewCreator` | `{"event","timestamp","job_id","external_job_id"?,"owner_user_id"?,"status","progress_percent","current_step","clips_completed"?,"total_clips"?,"error"?,"output"?}`, sorted at every level, out of the data |
+/// | `Lead` | `{"event","timestamp","lead":{…},"campaign"}`, out of the data |
+///
+/// From `Emp` on they are built: their data goes through [`canonical`] JSON, which fails for data that
+/// has no such form, and the last three also fail for data without what they need. They are the same
+/// bytes for every attempt but for `metadata`. The other shapes never fail; their data is not looked at
+/// and must be JSON already.
 ///
 /// ```
 /// use tidings_wire::body::{EventView, WebhookView, build};
@@ -72,7 +93,10 @@ pub fn build<'a>(
     let strings = event.id.len() + event.event_type.len() + webhook.id.len();
     let mut out = Out(Vec::with_capacity(event.data.len() + strings + 200));
     match shape {
-        BodyShape::Raw => return Ok(Cow::Borrowed(event.data)),
+        BodyShape::Raw | BodyShape::CloudEventsBinary => return Ok(Cow::Borrowed(event.data)),
+        BodyShape::OpenVideo => return openvideo::from_event(event).map(Cow::Owned),
+        BodyShape::ViewCreator => return viewcreator::from_event(event).map(Cow::Owned),
+        BodyShape::Lead => return lead::from_event(event).map(Cow::Owned),
         BodyShape::Standard => standard(&mut out, event),
         BodyShape::CloudEvents => cloud_event(&mut out, event),
         BodyShape::Emp => emp(&mut out, event, webhook, attempt)?,
@@ -153,7 +177,7 @@ impl Out {
 
     /// The data of the event, which stands at `/data` in every built body.
     fn canonical(&mut self, data: &[u8]) -> Result<&mut Self, Unrepresentable> {
-        canonical::append(data, "/data", &mut self.0)?;
+        canonical::append(data, "/data", Order::AsSet, &mut self.0)?;
         Ok(self)
     }
 

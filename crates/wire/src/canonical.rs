@@ -12,15 +12,18 @@
 //! * strings with the escapes of `JSON.stringify`, lone surrogates as `\ud800`.
 //!
 //! One thing is refused rather than copied from JavaScript: a number that a double would falsify.
-//! An integer literal that a double cannot hold exactly (`9007199254740993`) and a number beyond the
-//! range of doubles (`1e400`) are an error with a JSON pointer to the place. Decimals round, as
-//! everybody expects of them.
+//! An integer literal that no double holds exactly (`9007199254740993`) and a number beyond the range
+//! of doubles (`1e400`) are an error with a JSON pointer to the place. Decimals round, as everybody
+//! expects of them.
 //!
-//! (An integer that a double *does* hold exactly is printed as JavaScript prints it, which above
-//! 2^53 may be other digits of the same double: 1152921504606846976 → `1152921504606847000`.)
+//! An integer that a double *does* hold exactly is printed as JavaScript prints it, which above 2^53
+//! may be other digits of the same double: 1152921504606846976 → `1152921504606847000`. So these digits
+//! are taken too, though no double is that integer: they are how JavaScript writes the one that it
+//! means. What was printed once can be printed again and stays as it is.
 //!
 //! It reads the text once and writes into one buffer, without a tree and without recursion.
 
+mod members;
 mod number;
 mod order;
 mod string;
@@ -29,7 +32,10 @@ use std::fmt;
 
 use thiserror::Error;
 
+pub(crate) use members::members;
+pub(crate) use number::append_double;
 use order::Member;
+pub use order::Order;
 pub use string::append_string;
 
 /// How deep arrays and objects may be nested. JavaScript engines print a few thousand levels before
@@ -46,11 +52,11 @@ pub struct Unrepresentable {
     pub why: Why,
 }
 
-/// What keeps a text from having a canonical form.
+/// What keeps a text from having a canonical form, or a body from being built out of it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Error)]
 #[non_exhaustive]
 pub enum Why {
-    /// An integer literal that is not the value of any double.
+    /// An integer literal that is not the value of any double, nor how JavaScript writes one.
     #[error("an integer that a double cannot hold exactly")]
     InexactInteger,
     /// A number beyond the largest double.
@@ -59,6 +65,12 @@ pub enum Why {
     /// Arrays and objects nested deeper than [`MAX_DEPTH`].
     #[error("nested more than {MAX_DEPTH} levels deep")]
     TooDeep,
+    /// A field that the body needs is not in the data.
+    #[error("the body needs it")]
+    Missing,
+    /// A field that the body needs is something else.
+    #[error("it must be {0}")]
+    Not(&'static str),
     /// Not JSON (RFC 8259) at all.
     #[error("not JSON: expected {expected} at byte {offset}")]
     Invalid {
@@ -90,15 +102,20 @@ impl fmt::Display for Shown<'_> {
 /// ```
 pub fn canonicalize(text: &[u8]) -> Result<Vec<u8>, Unrepresentable> {
     let mut out = Vec::with_capacity(text.len());
-    append(text, "", &mut out)?;
+    append(text, "", Order::AsSet, &mut out)?;
     Ok(out)
 }
 
 /// Appends the canonical form of a JSON text. `pointer` is where the text will stand in what is
 /// being written (`/data`), for errors. On an error `out` is as it was.
-pub fn append(text: &[u8], pointer: &str, out: &mut Vec<u8>) -> Result<(), Unrepresentable> {
+pub fn append(
+    text: &[u8],
+    pointer: &str,
+    order: Order,
+    out: &mut Vec<u8>,
+) -> Result<(), Unrepresentable> {
     let length = out.len();
-    let mut printer = Printer { text, at: 0, out, open: Vec::new(), members: Vec::new() };
+    let mut printer = Printer { text, at: 0, out, order, open: Vec::new(), members: Vec::new() };
     let outcome = match std::str::from_utf8(text) {
         Ok(_) => printer.document(),
         Err(error) => Err(Why::Invalid { offset: error.valid_up_to(), expected: "UTF-8" }),
@@ -124,6 +141,7 @@ struct Printer<'a> {
     text: &'a [u8],
     at: usize,
     out: &'a mut Vec<u8>,
+    order: Order,
     open: Vec<Open>,
     /// The members read so far of all open objects, innermost last.
     members: Vec<Member>,
@@ -224,7 +242,7 @@ impl Printer<'_> {
 
     fn close(&mut self, bracket: u8) {
         let open = self.open.pop().expect("only what is open is closed");
-        order::arrange(self.out, open.start, &self.members[open.members..]);
+        order::arrange(self.out, open.start, &self.members[open.members..], self.order);
         self.members.truncate(open.members);
         self.push_byte(bracket);
     }
@@ -306,10 +324,12 @@ impl Printer<'_> {
         if nearest.is_infinite() {
             return Err(Why::OutOfRange);
         }
-        if is_integer && !number::is_exact(literal, nearest) {
+        let start = self.out.len();
+        number::append_double(nearest, self.out);
+        let is_same = &self.out[start..] == literal.as_bytes();
+        if is_integer && !is_same && !number::is_exact(literal, nearest) {
             return Err(Why::InexactInteger);
         }
-        number::append_double(nearest, self.out);
         Ok(())
     }
 

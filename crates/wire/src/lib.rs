@@ -41,6 +41,7 @@
 //!     delivery: DeliveryView {
 //!         event_type: event.event_type,
 //!         event_id: event.id,
+//!         event_ms: event.timestamp_ms,
 //!         webhook_id: "wh_1",
 //!         delivery_id: "dlv_1",
 //!         created_ms: event.timestamp_ms,

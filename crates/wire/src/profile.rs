@@ -28,7 +28,7 @@
 //! "#)?;
 //! assert_eq!(profile.retry.initial_delay_ms, 1_000);
 //! assert!(profile.is_final(410));
-//! # Ok::<(), tidings_wire::profile::ProfileError>(())
+//! # Ok::<(), tidings_wire::profile::ProfileErrors>(())
 //! ```
 //!
 //! Header values are templates. They know `{event_type}`, `{event_id}`, `{webhook_id}`,
@@ -36,16 +36,21 @@
 //! delivery was made, ISO 8601). A header whose value turns out empty is left out.
 
 mod parse;
+mod reader;
+mod retry;
+mod shape;
 mod status;
 mod template;
 
 use std::borrow::Cow;
+use std::ops::RangeInclusive;
 use std::sync::LazyLock;
 
-use serde::{Deserialize, Serialize};
-
-pub use parse::ProfileError;
-pub use status::StatusSet;
+pub use parse::{ProfileError, ProfileErrors};
+pub use retry::{RetryDefaults, Strategy};
+pub use shape::BodyShape;
+pub(crate) use shape::is_cloud_event_header;
+pub use status::{ErrorType, StatusSet};
 pub(crate) use template::Part;
 pub use template::{Field, Template};
 
@@ -69,6 +74,12 @@ pub struct Profile {
     pub retry: RetryDefaults,
     /// Answers that end a delivery at once.
     pub final_statuses: StatusSet,
+    /// Failures without an answer that end a delivery at once.
+    pub final_errors: Vec<ErrorType>,
+    /// What has not been delivered so long after it was due is not wanted any more; `None`: it is.
+    pub expires_after_ms: Option<u64>,
+    /// The kind of events that it can tell of, as `job.`; `None`: all. See [`Profile::tells_of`].
+    pub events: Option<String>,
     /// Whether there must be a secret, and where it comes from.
     pub secret: SecretRule,
 }
@@ -122,45 +133,8 @@ impl Scheme {
     }
 }
 
-/// The shape of a body. What each looks like is told by [`body::build`](crate::body::build).
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
-#[serde(rename_all = "lowercase")]
-#[non_exhaustive]
-pub enum BodyShape {
-    /// `{"type","timestamp","data"}` of Standard Webhooks; the event's bytes are not touched.
-    Standard,
-    /// The body of the EMP job queue, built.
-    Emp,
-    /// The body of the AegisX platform, built.
-    Aegisx,
-    /// The event's bytes alone.
-    Raw,
-    /// CloudEvents 1.0 in structured mode; the event's bytes are not touched.
-    CloudEvents,
-}
-
-impl BodyShape {
-    /// Whether the body is built through [`canonical`](crate::canonical) JSON. If not, it holds the
-    /// event's bytes as they were published and building it cannot fail.
-    pub fn is_built(self) -> bool {
-        matches!(self, Self::Emp | Self::Aegisx)
-    }
-
-    /// The value of `Content-Type`.
-    ///
-    /// A receiver of CloudEvents tells structured mode from a body that is merely data by the media
-    /// type alone (CloudEvents, HTTP Protocol Binding 1.0, 3.2.1).
-    pub fn content_type(self) -> &'static str {
-        match self {
-            Self::CloudEvents => "application/cloudevents+json; charset=utf-8",
-            _ => "application/json",
-        }
-    }
-}
-
 /// Whether a webhook of this profile has a secret.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum SecretRule {
     /// One must be given.
@@ -174,54 +148,29 @@ pub enum SecretRule {
     GeneratedWhsec,
 }
 
-/// When a failed delivery is tried again. Settings of a webhook override these one by one, so every
-/// field has a value, also those that the strategy does not use.
-#[derive(Debug, Clone, PartialEq)]
-#[non_exhaustive]
-pub struct RetryDefaults {
-    /// How often a delivery is tried in all, the first time included.
-    pub max_attempts: u8,
-    /// How the waits grow.
-    pub strategy: Strategy,
-    /// The wait before the second attempt.
-    pub initial_delay_ms: u64,
-    /// By what an exponential wait grows.
-    pub multiplier: f64,
-    /// No exponential or linear wait is longer.
-    pub max_delay_ms: u64,
-    /// With [`Strategy::Schedule`]: the waits after the first, the second, … attempt. When attempts
-    /// outnumber the waits, the last one repeats. Never empty with that strategy.
-    pub schedule_ms: Vec<u64>,
-    /// Whether each wait is lengthened by up to a fifth, so that what failed together is not retried
-    /// together.
-    pub jitter: bool,
-}
-
-/// How the waits between attempts grow.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "lowercase")]
-pub enum Strategy {
-    /// `initial × multiplier^(n − 1)` after the n-th attempt.
-    Exponential,
-    /// `initial × n` after the n-th attempt.
-    Linear,
-    /// `initial` after every attempt.
-    Fixed,
-    /// As the schedule says.
-    Schedule,
-}
+/// The files of the crate, by the names of their profiles.
+const FILES: [(&str, &str); 7] = [
+    ("standard", include_str!("../profiles/standard.toml")),
+    ("svix", include_str!("../profiles/svix.toml")),
+    ("emp", include_str!("../profiles/emp.toml")),
+    ("aegisx", include_str!("../profiles/aegisx.toml")),
+    ("openvideo", include_str!("../profiles/openvideo.toml")),
+    ("viewcreator", include_str!("../profiles/viewcreator.toml")),
+    ("lead", include_str!("../profiles/lead.toml")),
+];
 
 static BUILTIN: LazyLock<Vec<Profile>> = LazyLock::new(|| {
-    [
-        include_str!("../profiles/standard.toml"),
-        include_str!("../profiles/emp.toml"),
-        include_str!("../profiles/aegisx.toml"),
-    ]
-    .map(|file| Profile::parse(file).expect("a test parses every profile of the crate"))
-    .into()
+    FILES
+        .map(|(_, file)| Profile::parse(file).expect("a test parses every profile of the crate"))
+        .into()
 });
 
 impl Profile {
+    /// How long an attempt may take, ms.
+    pub const TIMEOUT_MS: RangeInclusive<u64> = 100..=120_000;
+    /// How long a delivery may be wanted, ms: from a second to a year.
+    pub const EXPIRES_AFTER_MS: RangeInclusive<u64> = 1_000..=365 * 86_400_000;
+
     /// The profiles that come with the crate.
     pub fn builtins() -> &'static [Self] {
         &BUILTIN
@@ -230,6 +179,17 @@ impl Profile {
     /// A profile that comes with the crate.
     pub fn builtin(name: &str) -> Option<&'static Self> {
         BUILTIN.iter().find(|profile| profile.name == name)
+    }
+
+    /// The file of a profile that comes with the crate, to read or to start one's own from.
+    pub fn builtin_file(name: &str) -> Option<&'static str> {
+        FILES.iter().find(|(of, _)| *of == name).map(|(_, file)| *file)
+    }
+
+    /// Whether the profile can tell of an event of this type, or of all that a pattern such as `job.*`
+    /// stands for. Its body may be built from data that only one source has.
+    pub fn tells_of(&self, pattern: &str) -> bool {
+        self.events.as_ref().is_none_or(|kind| pattern.starts_with(kind.as_str()))
     }
 
     /// Whether an answer with this status ends the delivery at once. (Whether it was a success is

@@ -7,6 +7,7 @@ use std::borrow::Cow;
 
 use thiserror::Error;
 
+use crate::body;
 use crate::profile::{BodyShape, Field, Part, Profile, Scheme, SecretRule, Template};
 use crate::sign::{self, Signer};
 use crate::time::rfc3339_ms;
@@ -18,6 +19,8 @@ pub struct DeliveryView<'a> {
     pub event_type: &'a str,
     /// The id of its event: the same for every attempt, what receivers de-duplicate by.
     pub event_id: &'a str,
+    /// When its event happened, in Unix milliseconds.
+    pub event_ms: i64,
     /// The id of its webhook; empty for a direct delivery, which leaves such a header out.
     pub webhook_id: &'a str,
     /// Its own id.
@@ -80,6 +83,7 @@ pub enum ComposeError {
 ///     delivery: DeliveryView {
 ///         event_type: "job.completed",
 ///         event_id: "evt_1",
+///         event_ms: 0,
 ///         webhook_id: "wh_1",
 ///         delivery_id: "dlv_1",
 ///         created_ms: 0,
@@ -103,6 +107,9 @@ pub fn compose<'a>(attempt: &Attempt<'a>) -> Result<Headers<'a>, ComposeError> {
         Vec::with_capacity(3 + profile.headers.len() + attempt.custom.len());
     headers.push(("Content-Type", attempt.shape.content_type().into()));
     headers.push(("User-Agent", profile.user_agent.as_str().into()));
+    if attempt.shape == BodyShape::CloudEventsBinary {
+        headers.extend(cloud_event(&attempt.delivery));
+    }
     for rule in &profile.headers {
         if attempt.delivery.is_test && !rule.in_test {
             continue;
@@ -127,6 +134,7 @@ pub(crate) fn append_custom<'a>(
     let ours = headers.len();
     for (name, value) in attempt.custom {
         let is_ours = attempt.profile.owns_header(name)
+            || attempt.shape.owns_header(name)
             || headers[..ours].iter().any(|(known, _)| known.eq_ignore_ascii_case(name));
         if !is_ours && !is_reserved(name) && is_header_name(name) {
             headers.push((name, value.as_str().into()));
@@ -136,6 +144,35 @@ pub(crate) fn append_custom<'a>(
         Some((name, _)) => Err(ComposeError::InvalidValue((*name).to_owned())),
         None => Ok(()),
     }
+}
+
+/// The attributes of a CloudEvent in binary mode (CloudEvents, HTTP Protocol Binding 1.0, 3.1.3). Its
+/// `datacontenttype` is `Content-Type`.
+fn cloud_event<'a>(delivery: &DeliveryView<'a>) -> [(&'static str, Cow<'a, str>); 5] {
+    [
+        ("ce-specversion", "1.0".into()),
+        ("ce-id", percent_encode(delivery.event_id)),
+        ("ce-source", body::SOURCE.into()),
+        ("ce-type", percent_encode(delivery.event_type)),
+        ("ce-time", rfc3339_ms(delivery.event_ms).into()),
+    ]
+}
+
+/// Encodes what the binding says: spaces, double quotes, percent signs and all that is not visible
+/// ASCII, by the bytes of their UTF-8 (3.1.3.2).
+fn percent_encode(text: &str) -> Cow<'_, str> {
+    let is_plain = |byte: &u8| byte.is_ascii_graphic() && !matches!(byte, b'"' | b'%');
+    if text.as_bytes().iter().all(is_plain) {
+        return text.into();
+    }
+    let mut encoded = String::with_capacity(text.len() + 16);
+    for byte in text.bytes() {
+        match is_plain(&byte) {
+            true => encoded.push(char::from(byte)),
+            false => encoded.push_str(&format!("%{byte:02X}")),
+        }
+    }
+    encoded.into()
 }
 
 fn signature<'a>(attempt: &Attempt<'a>) -> Result<Option<(&'a str, String)>, ComposeError> {
@@ -178,7 +215,7 @@ fn render<'a>(template: &'a Template, attempt: &Attempt<'a>) -> Cow<'a, str> {
 fn value_of<'a>(field: Field, attempt: &Attempt<'a>) -> Cow<'a, str> {
     let delivery = &attempt.delivery;
     match field {
-        Field::EventType => delivery.event_type.into(),
+        Field::EventType => body::told_type(attempt.shape, delivery.event_type).into(),
         Field::EventId => delivery.event_id.into(),
         Field::WebhookId => delivery.webhook_id.into(),
         Field::DeliveryId => delivery.delivery_id.into(),
@@ -237,7 +274,8 @@ pub fn check_custom(
     if name.eq_ignore_ascii_case("content-type") && !value.trim().eq_ignore_ascii_case(ours) {
         return Err(CustomError::ContentType(ours));
     }
-    Ok(if profile.owns_header(name) { CustomUse::Ignored } else { CustomUse::Sent })
+    let is_ours = profile.owns_header(name) || shape.owns_header(name);
+    Ok(if is_ours { CustomUse::Ignored } else { CustomUse::Sent })
 }
 
 /// Headers that frame a message, steer its connection or name its destination (RFC 9110, 7.6.1 and

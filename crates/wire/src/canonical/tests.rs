@@ -104,7 +104,7 @@ fn pointers_say_where() {
     ] {
         assert_eq!(fail(text), Unrepresentable { pointer: pointer.into(), why }, "{text}");
     }
-    let error = append(b"[1e400]", "/data", &mut Vec::new()).unwrap_err();
+    let error = append(b"[1e400]", "/data", Order::AsSet, &mut Vec::new()).unwrap_err();
     assert_eq!(
         error.to_string(),
         "unrepresentable at /data/0: a number beyond the range of a double"
@@ -183,10 +183,41 @@ fn depth_is_bounded_and_costs_no_stack() {
 }
 
 #[test]
+fn sorted_keys_at_every_level() {
+    let sort = |text: &str| {
+        let mut out = Vec::new();
+        append(text.as_bytes(), "", Order::Sorted, &mut out).unwrap();
+        String::from_utf8(out).unwrap()
+    };
+    for (text, printed) in [
+        (
+            r#"{"b":{"d":1,"c":2},"a":[{"z":1,"y":2}]}"#,
+            r#"{"a":[{"y":2,"z":1}],"b":{"c":2,"d":1}}"#,
+        ),
+        (r#"{"b":1,"a":2,"b":3}"#, r#"{"a":2,"b":3}"#),
+        (r#"{"a":1,"a":2}"#, r#"{"a":2}"#),
+        // Numbers as JavaScript has them, and only then the rest.
+        (r#"{"b":1,"10":2,"9":3,"01":4,"":5}"#, r#"{"9":3,"10":2,"":5,"01":4,"b":1}"#),
+        // A key is less than what it begins; upper case comes first; code points, not UTF-16.
+        (r#"{"ab":1,"a b":2,"a":3,"B":4}"#, r#"{"B":4,"a":3,"a b":2,"ab":1}"#),
+        (r#"{"😀":1,"\uffff":2,"\u0001":3,"!":4}"#, r#"{"\u0001":3,"!":4,"￿":2,"😀":1}"#),
+        // What is escaped sorts as what it stands for.
+        (
+            r##"{"\\":1,"#":2,"\"":3,"]":4,"\n":5,"\ud800":6}"##,
+            r##"{"\n":5,"\"":3,"#":2,"\\":1,"]":4,"\ud800":6}"##,
+        ),
+    ] {
+        assert_eq!(sort(text), printed, "{text}");
+        assert_eq!(sort(printed), printed, "{text}");
+        assert_eq!(print(printed), printed, "{text}");
+    }
+}
+
+#[test]
 fn an_error_leaves_the_output_as_it_was() {
     let mut out = b"before".to_vec();
-    append(b"{\"a\":[1,2,", "", &mut out).unwrap_err();
+    append(b"{\"a\":[1,2,", "", Order::AsSet, &mut out).unwrap_err();
     assert_eq!(out, b"before");
-    append(b" [ 1 ] ", "", &mut out).unwrap();
+    append(b" [ 1 ] ", "", Order::AsSet, &mut out).unwrap();
     assert_eq!(out, b"before[1]");
 }

@@ -1,22 +1,23 @@
-//! From a profile file to a [`Profile`]: everything that can be wrong is found here, not when a
-//! request is made.
+//! From a profile file to a [`Profile`]: everything that can be wrong is found here, all of it at
+//! once, and not when a request is made.
 
+use std::fmt;
 use std::ops::Range;
 
-use serde::Deserialize;
-use thiserror::Error;
 use toml::Spanned;
+use toml::de::{DeTable, DeValue};
 
+use super::reader::{Reader, Wrong, choose, whole};
 use super::template::{Field, Template};
 use super::{
-    BodyShape, HeaderRule, Profile, RetryDefaults, Scheme, SecretRule, SignatureRule, StatusSet,
-    Strategy,
+    BodyShape, ErrorType, HeaderRule, Profile, RetryDefaults, Scheme, SecretRule, SignatureRule,
+    StatusSet, Strategy, is_cloud_event_header,
 };
 use crate::request::{is_header_name, is_header_value, is_reserved};
 
-/// What is wrong with a profile file, and where.
-#[derive(Debug, Clone, PartialEq, Eq, Error)]
-#[error("profile file, line {line}: {what}")]
+/// One thing that is wrong with a profile file, and where.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("line {line}: {what}")]
 pub struct ProfileError {
     /// The line, from 1.
     pub line: usize,
@@ -24,128 +25,107 @@ pub struct ProfileError {
     pub what: String,
 }
 
-#[derive(Deserialize)]
-#[serde(deny_unknown_fields)]
-struct File {
-    name: Spanned<String>,
-    user_agent: Spanned<String>,
-    body: BodyShape,
-    timeout_ms: Spanned<u64>,
-    secret: Spanned<SecretRule>,
-    #[serde(default = "gone")]
-    final_statuses: StatusSet,
-    #[serde(default)]
-    headers: Vec<FileHeader>,
-    signature: Option<Spanned<FileSignature>>,
-    retry: FileRetry,
-}
+/// Everything that is wrong with a profile file, by line. Shown a line each.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ProfileErrors(pub Vec<ProfileError>);
 
-#[derive(Deserialize)]
-#[serde(deny_unknown_fields)]
-struct FileHeader {
-    name: Spanned<String>,
-    value: Spanned<String>,
-    #[serde(default = "yes")]
-    in_test: bool,
-}
-
-#[derive(Deserialize)]
-#[serde(deny_unknown_fields)]
-struct FileSignature {
-    header: Spanned<String>,
-    scheme: SchemeName,
-    prefix: Option<Spanned<String>>,
-}
-
-#[derive(Deserialize)]
-#[serde(rename_all = "snake_case")]
-enum SchemeName {
-    StandardV1,
-    HmacHex,
-}
-
-#[derive(Deserialize)]
-#[serde(deny_unknown_fields)]
-struct FileRetry {
-    max_attempts: Spanned<u8>,
-    strategy: Spanned<Strategy>,
-    initial_delay_ms: Option<Spanned<u64>>,
-    multiplier: Option<Spanned<f64>>,
-    max_delay_ms: Option<Spanned<u64>>,
-    schedule_ms: Option<Spanned<Vec<u64>>>,
-    #[serde(default)]
-    jitter: bool,
-}
-
-/// 410 disables a webhook in every profile, so it ends its delivery unless the file says otherwise.
-fn gone() -> StatusSet {
-    StatusSet::from(410)
-}
-
-fn yes() -> bool {
-    true
-}
-
-/// What is wrong, and at which bytes of the file.
-struct Wrong(Range<usize>, String);
-
-/// Refuses a value that a rule does not hold for.
-fn check<T>(value: &Spanned<T>, holds: impl FnOnce(&T) -> bool, rule: &str) -> Result<(), Wrong> {
-    match holds(value.get_ref()) {
-        true => Ok(()),
-        false => Err(Wrong(value.span(), rule.to_owned())),
+impl fmt::Display for ProfileErrors {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let lines: Vec<String> = self.0.iter().map(ToString::to_string).collect();
+        f.write_str(&lines.join("\n"))
     }
 }
+
+impl std::error::Error for ProfileErrors {}
 
 impl Profile {
     /// Reads a profile file.
-    pub fn parse(text: &str) -> Result<Self, ProfileError> {
-        let at = |span: Range<usize>, what: String| {
-            let before = text.get(..span.start).unwrap_or(text);
-            ProfileError { line: before.matches('\n').count() + 1, what }
+    pub fn parse(text: &str) -> Result<Self, ProfileErrors> {
+        let (profile, wrong) = match DeTable::parse(text) {
+            Ok(table) => read(&table),
+            // Of a file that is no TOML nothing else can be said.
+            Err(error) => {
+                (None, vec![(error.span().unwrap_or_default(), error.message().to_owned())])
+            }
         };
-        let file: File = toml::from_str(text).map_err(|error: toml::de::Error| {
-            at(error.span().unwrap_or_default(), error.message().to_owned())
-        })?;
-        file.into_profile().map_err(|Wrong(span, what)| at(span, what))
+        let line =
+            |span: &Range<usize>| text.get(..span.start).unwrap_or(text).matches('\n').count() + 1;
+        let mut errors: Vec<ProfileError> = wrong
+            .into_iter()
+            .map(|(span, what)| ProfileError { line: line(&span), what })
+            .collect();
+        errors.sort_by_key(|error| error.line);
+        match profile {
+            Some(profile) if errors.is_empty() => Ok(profile),
+            _ => Err(ProfileErrors(errors)),
+        }
     }
 }
 
-impl File {
-    fn into_profile(self) -> Result<Profile, Wrong> {
-        check(&self.name, |name| is_profile_name(name), "`name` is 1 to 64 of a-z, 0-9, `-`, `_`")?;
-        check(
-            &self.user_agent,
-            |value| !value.is_empty() && is_header_value(value),
-            "`user_agent` must be visible ASCII and spaces",
-        )?;
-        // An hour is far more than any receiver needs, and a bound that no sum overflows.
-        check(
-            &self.timeout_ms,
-            |ms| (1..=3_600_000).contains(ms),
-            "`timeout_ms` is 1 to 3,600,000",
-        )?;
-        if self.signature.is_none() {
-            check(
-                &self.secret,
-                |rule| *rule == SecretRule::Optional,
-                "without [signature] a secret signs nothing: use `secret = \"optional\"`",
-            )?;
-        }
-        let headers = headers(self.headers)?;
-        let signature = self.signature.map(|rule| signature(rule, &headers)).transpose()?;
-        Ok(Profile {
-            name: self.name.into_inner(),
-            user_agent: super::with_version(self.user_agent.get_ref()).into_owned(),
-            headers,
-            signature,
-            body: self.body,
-            timeout_ms: self.timeout_ms.into_inner(),
-            retry: retry(self.retry)?,
-            final_statuses: self.final_statuses,
-            secret: self.secret.into_inner(),
-        })
+const STRATEGIES: [(&str, Strategy); 4] = [
+    ("exponential", Strategy::Exponential),
+    ("linear", Strategy::Linear),
+    ("fixed", Strategy::Fixed),
+    ("schedule", Strategy::Schedule),
+];
+
+const SECRETS: [(&str, SecretRule); 4] = [
+    ("required", SecretRule::Required),
+    ("optional", SecretRule::Optional),
+    ("generated_hex", SecretRule::GeneratedHex),
+    ("generated_whsec", SecretRule::GeneratedWhsec),
+];
+
+/// The profile, unless something that it needs is missing, and all that is wrong.
+fn read(table: &Spanned<DeTable<'_>>) -> (Option<Profile>, Vec<Wrong>) {
+    let mut file = Reader::new(table.get_ref(), 0..0);
+    let profile = profile(&mut file);
+    (profile, file.finish())
+}
+
+fn profile(file: &mut Reader<'_, '_>) -> Option<Profile> {
+    for name in ["name", "user_agent", "body", "timeout_ms", "secret", "retry"] {
+        file.require(name);
     }
+    let name = file.text_that(
+        "name",
+        "must be 1 to 64 characters of a to z, 0 to 9, `-` and `_`",
+        is_profile_name,
+    );
+    let user_agent = file.text_that("user_agent", "must be visible ASCII and spaces", |agent| {
+        !agent.is_empty() && is_header_value(agent)
+    });
+    let body = file.choice("body", &BodyShape::ALL);
+    let timeout_ms = file.integer("timeout_ms", Profile::TIMEOUT_MS);
+    let events = file.text_that("events", "must be a kind such as `job.*`", is_kind);
+    let expires_after_ms = file.integer("expires_after_ms", Profile::EXPIRES_AFTER_MS);
+    let headers = headers(file);
+    let signature = file.table("signature").map(|mut below| {
+        let signature = signature(&mut below, &headers);
+        file.absorb(below);
+        signature
+    });
+    let secret = secret(file, signature.is_some());
+    let (final_statuses, final_errors) = finals(file);
+    let retry = file.table("retry").and_then(|mut below| {
+        let retry = retry(&mut below);
+        file.absorb(below);
+        retry
+    });
+    Some(Profile {
+        name: name?.to_owned(),
+        user_agent: super::with_version(user_agent?).into_owned(),
+        headers,
+        signature: signature.flatten(),
+        body: body?.into_inner(),
+        timeout_ms: timeout_ms?,
+        retry: retry?,
+        final_statuses,
+        final_errors,
+        expires_after_ms,
+        events: events.map(|kind| kind.trim_end_matches('*').to_owned()),
+        secret: secret?,
+    })
 }
 
 fn is_profile_name(name: &str) -> bool {
@@ -153,95 +133,155 @@ fn is_profile_name(name: &str) -> bool {
         && name.bytes().all(|b| matches!(b, b'a'..=b'z' | b'0'..=b'9' | b'-' | b'_'))
 }
 
-fn headers(given: Vec<FileHeader>) -> Result<Vec<HeaderRule>, Wrong> {
-    let mut rules: Vec<HeaderRule> = Vec::with_capacity(given.len());
-    for header in given {
-        check_name(&header.name, &rules)?;
-        let value = Template::parse(header.value.get_ref())
-            .map_err(|error| Wrong(header.value.span(), error.to_string()))?;
-        rules.push(HeaderRule { name: header.name.into_inner(), value, in_test: header.in_test });
+/// `job.*`, as webhooks write it.
+fn is_kind(text: &str) -> bool {
+    let word = |b: u8| b.is_ascii_alphanumeric() || matches!(b, b'_' | b'-' | b'.');
+    text.strip_suffix(".*").is_some_and(|kind| !kind.is_empty() && kind.bytes().all(word))
+}
+
+fn secret(file: &mut Reader<'_, '_>, signs: bool) -> Option<SecretRule> {
+    let rule = file.choice("secret", &SECRETS)?;
+    if !signs && *rule.get_ref() != SecretRule::Optional {
+        let what = "without [signature] a secret signs nothing: use `secret = \"optional\"`";
+        file.refuse(rule.span(), what);
     }
-    Ok(rules)
+    Some(rule.into_inner())
+}
+
+/// What ends a delivery at once. 410 does in every profile, because it disables the webhook.
+fn finals(file: &mut Reader<'_, '_>) -> (StatusSet, Vec<ErrorType>) {
+    let statuses = file.list("final_statuses", |value| {
+        let mut one = StatusSet::default();
+        let text = match value.as_str() {
+            Some(text) => text.to_owned(),
+            None => whole(value).map_or_else(|| value.type_str().to_owned(), |n| n.to_string()),
+        };
+        one.add(&text).map(|()| text)
+    });
+    let errors = file.list("final_errors", |value| {
+        choose(value.as_str().unwrap_or(value.type_str()), &ErrorType::ALL)
+    });
+    let mut set = StatusSet::from(410);
+    for text in statuses.map(Spanned::into_inner).unwrap_or_default() {
+        // What is wrong in it has been noted.
+        let _ = set.add(&text);
+    }
+    (set, errors.map(Spanned::into_inner).unwrap_or_default())
+}
+
+fn headers(file: &mut Reader<'_, '_>) -> Vec<HeaderRule> {
+    let mut rules: Vec<HeaderRule> = Vec::new();
+    for mut given in file.tables("headers") {
+        given.require("name");
+        given.require("value");
+        let name = header_name(&mut given, "name", &rules);
+        let value = given.text("value").and_then(|text| {
+            let template = Template::parse(text.get_ref());
+            template.map_err(|error| given.refuse(text.span(), error.to_string())).ok()
+        });
+        let in_test = given.boolean("in_test").unwrap_or(true);
+        file.absorb(given);
+        if let (Some(name), Some(value)) = (name, value) {
+            rules.push(HeaderRule { name, value, in_test });
+        }
+    }
+    rules
 }
 
 /// A name that no other part of the request has.
-fn check_name(name: &Spanned<String>, taken: &[HeaderRule]) -> Result<(), Wrong> {
-    let wrong = |what: &str| Wrong(name.span(), format!("header `{}` {what}", name.get_ref()));
-    let name = name.get_ref();
-    let is = |other: &str| name.eq_ignore_ascii_case(other);
-    if !is_header_name(name) {
-        return Err(wrong("is no header name (RFC 9110, `token`)"));
-    }
-    if is_reserved(name) || is("content-type") || is("user-agent") {
-        return Err(wrong("is written by the sender itself"));
-    }
-    if taken.iter().any(|rule| is(&rule.name)) {
-        return Err(wrong("is there twice"));
-    }
-    Ok(())
+fn header_name(
+    table: &mut Reader<'_, '_>,
+    field: &'static str,
+    taken: &[HeaderRule],
+) -> Option<String> {
+    let name = table.text(field)?;
+    let is = |other: &str| name.get_ref().eq_ignore_ascii_case(other);
+    let wrong = if !is_header_name(name.get_ref()) {
+        "is no header name (RFC 9110, `token`)"
+    } else if is_reserved(name.get_ref()) || is("content-type") || is("user-agent") {
+        "is written by the sender itself"
+    } else if is_cloud_event_header(name.get_ref()) {
+        "belongs to CloudEvents: `body = \"cloudevents-binary\"` writes those"
+    } else if taken.iter().any(|rule| is(&rule.name)) {
+        "is there twice"
+    } else {
+        return Some(name.into_inner().to_owned());
+    };
+    table.refuse(name.span(), format!("header `{}` {wrong}", name.get_ref()));
+    None
 }
 
-fn signature(rule: Spanned<FileSignature>, headers: &[HeaderRule]) -> Result<SignatureRule, Wrong> {
-    let span = rule.span();
-    let rule = rule.into_inner();
-    check_name(&rule.header, headers)?;
-    if let Some(prefix) = &rule.prefix {
-        check(
-            prefix,
-            |prefix| is_header_value(prefix),
-            "`prefix` must be visible ASCII and spaces",
-        )?;
+#[derive(Clone, Copy)]
+enum SchemeName {
+    StandardV1,
+    HmacHex,
+}
+
+const SCHEMES: [(&str, SchemeName); 2] =
+    [("standard_v1", SchemeName::StandardV1), ("hmac_hex", SchemeName::HmacHex)];
+
+fn signature(table: &mut Reader<'_, '_>, headers: &[HeaderRule]) -> Option<SignatureRule> {
+    table.require("header");
+    table.require("scheme");
+    let header = header_name(table, "header", headers);
+    let scheme = table.choice("scheme", &SCHEMES);
+    let prefix = table.text("prefix");
+    if let Some(prefix) = prefix.as_ref().filter(|prefix| !is_header_value(prefix.get_ref())) {
+        table.refuse(prefix.span(), "`prefix` must be visible ASCII and spaces");
     }
-    let scheme = match (rule.scheme, rule.prefix) {
-        (SchemeName::HmacHex, prefix) => {
-            Scheme::HmacHex { prefix: prefix.map(Spanned::into_inner).unwrap_or_default() }
+    let scheme = match scheme?.into_inner() {
+        SchemeName::HmacHex => {
+            let prefix = prefix.map(Spanned::into_inner).unwrap_or_default();
+            Scheme::HmacHex { prefix: prefix.to_owned() }
         }
-        (SchemeName::StandardV1, None) => Scheme::StandardV1,
-        (SchemeName::StandardV1, Some(prefix)) => {
-            return Err(Wrong(prefix.span(), "`prefix` goes with `hmac_hex` only".into()));
+        SchemeName::StandardV1 => {
+            if let Some(prefix) = prefix {
+                table.refuse(prefix.span(), "`prefix` goes with `hmac_hex` only");
+            }
+            // What is signed must be sent, or nobody can verify it.
+            let sends =
+                |field| headers.iter().any(|rule| rule.value.is_only(field) && rule.in_test);
+            if !(sends(Field::EventId) && sends(Field::TimestampS)) {
+                table.refuse_whole(
+                    "`standard_v1` signs {event_id} and {timestamp_s}: `headers` must send both",
+                );
+            }
+            Scheme::StandardV1
         }
     };
-    // What is signed must be sent, or nobody can verify it.
-    let sends = |field| headers.iter().any(|rule| rule.value.is_only(field) && rule.in_test);
-    if scheme == Scheme::StandardV1 && !(sends(Field::EventId) && sends(Field::TimestampS)) {
-        let what = "`standard_v1` signs {event_id} and {timestamp_s}: `headers` must send both";
-        return Err(Wrong(span, what.into()));
-    }
-    Ok(SignatureRule { header: rule.header.into_inner(), scheme })
+    Some(SignatureRule { header: header?, scheme })
 }
 
-fn retry(given: FileRetry) -> Result<RetryDefaults, Wrong> {
-    const LONGEST_MS: u64 = 7 * 86_400_000;
-    const WAIT: &str = "a wait is at most a week: 604,800,000 ms";
-    check(&given.max_attempts, |n| (1..=20).contains(n), "`max_attempts` is 1 to 20")?;
-    for wait in [&given.initial_delay_ms, &given.max_delay_ms].into_iter().flatten() {
-        check(wait, |ms| *ms <= LONGEST_MS, WAIT)?;
-    }
-    if let Some(multiplier) = &given.multiplier {
-        check(multiplier, |by| (1.0..=100.0).contains(by), "`multiplier` is 1 to 100")?;
-    }
-    match (&given.schedule_ms, given.strategy.get_ref()) {
-        (Some(waits), _) => {
-            check(
-                waits,
-                |waits| (1..=20).contains(&waits.len()),
-                "`schedule_ms` has 1 to 20 waits",
-            )?;
-            check(waits, |waits| waits.iter().all(|ms| *ms <= LONGEST_MS), WAIT)?;
+fn retry(table: &mut Reader<'_, '_>) -> Option<RetryDefaults> {
+    table.require("max_attempts");
+    table.require("strategy");
+    let max_attempts = table.integer("max_attempts", RetryDefaults::MAX_ATTEMPTS);
+    let strategy = table.choice("strategy", &STRATEGIES);
+    let initial_delay_ms = table.integer("initial_delay_ms", RetryDefaults::INITIAL_DELAY_MS);
+    let multiplier = table.number("multiplier", RetryDefaults::MULTIPLIER);
+    let max_delay_ms = table.integer("max_delay_ms", RetryDefaults::MAX_DELAY_MS);
+    let schedule_ms = table.list("schedule_ms", wait);
+    match (&schedule_ms, &strategy) {
+        (Some(waits), _) if !RetryDefaults::WAITS.contains(&waits.get_ref().len()) => {
+            table.refuse(waits.span(), "`schedule_ms` has 1 to 19 waits");
         }
-        (None, Strategy::Schedule) => {
-            let what = "`strategy = \"schedule\"` needs `schedule_ms`";
-            return Err(Wrong(given.strategy.span(), what.into()));
+        (None, Some(strategy)) if *strategy.get_ref() == Strategy::Schedule => {
+            table.refuse(strategy.span(), "`strategy = \"schedule\"` needs `schedule_ms`");
         }
-        (None, _) => {}
+        _ => {}
     }
-    Ok(RetryDefaults {
-        max_attempts: given.max_attempts.into_inner(),
-        strategy: given.strategy.into_inner(),
-        initial_delay_ms: given.initial_delay_ms.map_or(1_000, Spanned::into_inner),
-        multiplier: given.multiplier.map_or(2.0, Spanned::into_inner),
-        max_delay_ms: given.max_delay_ms.map_or(60_000, Spanned::into_inner),
-        schedule_ms: given.schedule_ms.map_or_else(Vec::new, Spanned::into_inner),
-        jitter: given.jitter,
+    Some(RetryDefaults {
+        jitter: table.boolean("jitter").unwrap_or_default(),
+        max_attempts: u8::try_from(max_attempts?).ok()?,
+        strategy: strategy?.into_inner(),
+        initial_delay_ms: initial_delay_ms.unwrap_or(1_000),
+        multiplier: multiplier.unwrap_or(2.0),
+        max_delay_ms: max_delay_ms.unwrap_or(60_000),
+        schedule_ms: schedule_ms.map(Spanned::into_inner).unwrap_or_default(),
     })
+}
+
+fn wait(value: &DeValue<'_>) -> Result<u64, String> {
+    let wait = whole(value).filter(|ms| RetryDefaults::WAIT_MS.contains(ms));
+    wait.ok_or_else(|| "a wait is 0 to 604,800,000 ms, a week".to_owned())
 }

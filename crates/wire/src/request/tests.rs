@@ -11,6 +11,7 @@ fn attempt<'a>(name: &str, signers: &'a [Signer], custom: &'a [(String, String)]
         delivery: DeliveryView {
             event_type: "job.completed",
             event_id: "evt_1",
+            event_ms: 1_705_228_200_000,
             webhook_id: "wh_1",
             delivery_id: "dlv_1",
             created_ms: 1_705_228_256_789,
@@ -97,6 +98,73 @@ fn aegisx() {
     assert_eq!(lines(&test), expected);
     let unsigned = compose(&attempt("aegisx", &[], &[]));
     assert_eq!(unsigned, Err(ComposeError::NoSecret("aegisx".into())));
+}
+
+#[test]
+fn openvideo_viewcreator_and_lead() {
+    let signers = [signer("your-secret-key")];
+    let head = |agent: &str| {
+        vec!["Content-Type: application/json".to_owned(), format!("User-Agent: {agent}")]
+    };
+    let mut expected = head("OpenVideo-Webhook/1.0");
+    assert_eq!(lines(&attempt("openvideo", &[], &[])), expected);
+    expected.push(format!("X-Webhook-Signature: {HEX}"));
+    assert_eq!(lines(&attempt("openvideo", &signers, &[])), expected);
+
+    let mut expected = head("ViewCreator-ClippingWorker/2.0");
+    expected.push("X-Webhook-Event: job.completed".to_owned());
+    assert_eq!(lines(&attempt("viewcreator", &[], &[])), expected);
+    expected.push(format!("X-Webhook-Signature: {HEX}"));
+    assert_eq!(lines(&attempt("viewcreator", &signers, &[])), expected);
+    // The header says what the body says.
+    let mut cancelled = attempt("viewcreator", &[], &[]);
+    cancelled.delivery.event_type = "job.cancelled";
+    assert_eq!(lines(&cancelled)[2], "X-Webhook-Event: job.failed");
+
+    let mut expected = head(concat!("Tidings/", env!("CARGO_PKG_VERSION")));
+    expected.push("X-Webhook-Event: job.completed".to_owned());
+    expected.push(format!("X-Webhook-Signature: sha256={HEX}"));
+    assert_eq!(lines(&attempt("lead", &signers, &[])), expected);
+}
+
+#[test]
+fn svix_is_standard_under_other_names() {
+    let signers = [signer("your-secret-key"), signer("old")];
+    let standard = lines(&attempt("standard", &signers, &[]));
+    let svix = lines(&attempt("svix", &signers, &[]));
+    let renamed: Vec<_> =
+        standard.iter().map(|line| line.replacen("webhook-", "svix-", 1)).collect();
+    assert_eq!(svix, renamed);
+    assert_eq!(Profile::builtin("svix").unwrap().body, BodyShape::Raw);
+}
+
+#[test]
+fn cloud_events_in_binary_mode() {
+    let signers = [signer("your-secret-key")];
+    let custom =
+        [("CE-Id".to_owned(), "forged".to_owned()), ("ce-mine".to_owned(), "x".to_owned())];
+    let mut binary = attempt("standard", &signers, &custom);
+    binary.shape = BodyShape::CloudEventsBinary;
+    binary.delivery.event_id = "100%-\"sure\"";
+    let all = lines(&binary);
+    assert_eq!(
+        all[..8],
+        [
+            "Content-Type: application/json",
+            concat!("User-Agent: Tidings/", env!("CARGO_PKG_VERSION")),
+            "ce-specversion: 1.0",
+            "ce-id: 100%25-%22sure%22",
+            "ce-source: /tidings",
+            "ce-type: job.completed",
+            "ce-time: 2024-01-14T10:30:00.000Z",
+            // Standard Webhooks knows of no encoding.
+            "webhook-id: 100%-\"sure\"",
+        ]
+    );
+    assert_eq!(all.len(), 10, "{all:?}");
+    let check = |name| check_custom(binary.profile, BodyShape::CloudEventsBinary, name, "x");
+    assert_eq!((check("Ce-Subject"), check("cent")), (Ok(CustomUse::Ignored), Ok(CustomUse::Sent)));
+    assert_eq!(percent_encode("é 😀~!"), "%C3%A9%20%F0%9F%98%80~!");
 }
 
 #[test]

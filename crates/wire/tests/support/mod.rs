@@ -85,6 +85,9 @@ const NUMBERS: &[&str] = &[
     "-0.0",
     "0e0",
     "-0E-5",
+    "0e999999999999",
+    "-0.0e-999999999999",
+    "1e-999999999999",
     "1",
     "-1",
     "1.0",
@@ -98,6 +101,8 @@ const NUMBERS: &[&str] = &[
     "999999999999999",
     "9007199254740991",
     "9007199254740992",
+    "9007199254740994",
+    "4503599627370497.5",
     "-9007199254740992",
     "1152921504606846976",
     "100000000000000000000",
@@ -105,6 +110,9 @@ const NUMBERS: &[&str] = &[
     "10000000000000000000000",
     "1e20",
     "1e21",
+    "-1e21",
+    "1e+21",
+    "999999999999999868928",
     "1e22",
     "123456789012345680000.5",
     "1.5e300",
@@ -191,6 +199,40 @@ const STRING_PIECES: &[&str] = &[
 pub fn document(chance: &mut Chance) -> String {
     let mut text = String::new();
     value(chance, 0, &mut text);
+    // Deeper than a parser that recurses likes.
+    if chance.below(100) == 0 {
+        for _ in 0..chance.below(500) {
+            text = match chance.below(2) {
+                0 => format!("[{text}]"),
+                _ => format!("{{\"{}\":{text}}}", chance.one_of(KEYS)),
+            };
+        }
+    }
+    text
+}
+
+/// A text, as a program holds it.
+pub fn text(chance: &mut Chance) -> String {
+    let mut text = String::new();
+    for _ in 0..chance.below(8) {
+        match chance.below(3) {
+            0 => text.extend(char::from_u32(chance.below(0x11_0000) as u32)),
+            1 => text.push(char::from(chance.below(128) as u8)),
+            _ => text.push_str(chance.one_of(&[
+                "\u{2028}",
+                "\u{2029}",
+                "\u{feff}",
+                "\0",
+                "\"",
+                "\\",
+                "/",
+                "10",
+                "__proto__",
+                "é",
+                "😀",
+            ])),
+        }
+    }
     text
 }
 
