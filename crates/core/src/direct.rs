@@ -12,13 +12,14 @@ use std::sync::Arc;
 use bytes::Bytes;
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
+use tidings_wire::profile::BodyShape;
 
 use crate::delivery::{Lane, Owed, Payload};
 use crate::event::Event;
 use crate::id::{DeliveryId, ExecutionId, JobId, LeadId, TenantId, WebhookId};
 use crate::retry::RetryPolicy;
 use crate::time::Timestamp;
-use crate::webhook::{BodyChoice, SigningSecret, Webhook, names_only};
+use crate::webhook::{SigningSecret, Webhook, names_only};
 
 /// What a direct delivery brings along. Serialised without its secrets and its fixed body, as the
 /// row's document.
@@ -29,7 +30,7 @@ pub struct Direct {
     pub profile: String,
     /// The body shape, when it is not the profile's own.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub body: Option<BodyChoice>,
+    pub body: Option<BodyShape>,
     /// What was asked for, over the profile's.
     pub retry: RetryPolicy,
     /// Of an attempt; `None`: the profile's.
@@ -265,7 +266,7 @@ mod tests {
             timeout_ms: None,
             headers: vec![("x-key".into(), "hidden-value".into())],
             subject: Some(Subject::Lead(LeadId::from_i64(7))),
-            body: Some(BodyChoice::Raw),
+            body: Some(BodyShape::Raw),
             fixed_body: Some(Bytes::from_static(b"hidden-body")),
             secrets: vec![SigningSecret { text: "hidden-secret".into(), valid_until: None }],
             sealed: vec![1],

@@ -20,6 +20,8 @@ struct Listener {
     webhook: WebhookId,
     revision: u32,
     ordered: bool,
+    /// How long after they are due its deliveries are wanted, ms; `None`: for ever.
+    expires_after_ms: Option<i64>,
     /// `None` when there is nothing to test.
     filters: Option<Box<Filters>>,
 }
@@ -35,15 +37,19 @@ pub struct Index {
 }
 
 impl Index {
-    /// An index of the active webhooks among these.
-    pub fn build<'a>(webhooks: impl IntoIterator<Item = &'a Webhook>) -> Self {
+    /// An index of the active webhooks among these, each with how long after they are due its
+    /// deliveries are wanted (ms), if its profile says so.
+    pub fn build<'a>(webhooks: impl IntoIterator<Item = (&'a Webhook, Option<i64>)>) -> Self {
         let mut index = Self::default();
-        for webhook in webhooks.into_iter().filter(|webhook| webhook.active) {
+        for (webhook, expires_after_ms) in
+            webhooks.into_iter().filter(|(webhook, _)| webhook.active)
+        {
             let place = index.listeners.len() as u32;
             index.listeners.push(Listener {
                 webhook: webhook.id,
                 revision: webhook.revision,
                 ordered: webhook.ordered,
+                expires_after_ms,
                 filters: (!webhook.filters.is_empty()).then(|| Box::new(webhook.filters.clone())),
             });
             for pattern in &webhook.events {
@@ -101,6 +107,11 @@ impl Index {
     }
 }
 
+/// The earlier of two moments, either of which may be missing.
+fn earlier(a: Option<Timestamp>, b: Option<Timestamp>) -> Option<Timestamp> {
+    a.into_iter().chain(b).min()
+}
+
 fn owed(listener: &Listener, event: &Arc<Event>, ids: &IdSource, now: Timestamp) -> Owed {
     let ready_at = event.deliver_at.map_or(now, |at| at.max(now));
     Owed {
@@ -111,7 +122,7 @@ fn owed(listener: &Listener, event: &Arc<Event>, ids: &IdSource, now: Timestamp)
         revision: listener.revision,
         ready_at,
         not_before: ready_at,
-        expires_at: event.expires_at,
+        expires_at: earlier(event.expires_at, listener.expires_after_ms.map(|ms| ready_at + ms)),
         attempts: 0,
         attempts_granted: 0,
         payload: Arc::clone(event).into(),
@@ -147,7 +158,8 @@ mod tests {
     }
 
     fn planned(webhooks: &[Webhook], event: &Arc<Event>) -> Vec<i64> {
-        let deliveries = Index::build(webhooks).plan(event, &IdSource::new(0, 0), NOW);
+        let index = Index::build(webhooks.iter().map(|webhook| (webhook, None)));
+        let deliveries = index.plan(event, &IdSource::new(0, 0), NOW);
         deliveries.iter().map(|owed| owed.lane.webhook.as_i64()).collect()
     }
 
@@ -181,8 +193,25 @@ mod tests {
         late.deliver_at = Some(NOW + 500);
         let mut past = late.clone();
         past.deliver_at = Some(NOW - 500);
-        let index = Index::build(&[webhook(1, &["*"])]);
+        let webhook = webhook(1, &["*"]);
+        let index = Index::build([(&webhook, None)]);
         let ready = |event| index.plan(&Arc::new(event), &IdSource::new(0, 0), NOW)[0].ready_at;
         assert_eq!((ready(late), ready(past)), (NOW + 500, NOW));
+    }
+
+    #[test]
+    fn the_earlier_of_two_ends_holds() {
+        let webhook = webhook(1, &["*"]);
+        let expires = |expires_at, deliver_at, after| {
+            let event = Event { expires_at, deliver_at, ..(*event("a", "1")).clone() };
+            let index = Index::build([(&webhook, after)]);
+            index.plan(&Arc::new(event), &IdSource::new(0, 0), NOW)[0].expires_at
+        };
+        assert_eq!(expires(None, None, None), None);
+        assert_eq!(expires(Some(NOW + 50), None, None), Some(NOW + 50));
+        assert_eq!(expires(Some(NOW + 50), None, Some(60)), Some(NOW + 50));
+        assert_eq!(expires(Some(NOW + 50), None, Some(40)), Some(NOW + 40));
+        // It counts from when the delivery is due.
+        assert_eq!(expires(None, Some(NOW + 100), Some(40)), Some(NOW + 140));
     }
 }

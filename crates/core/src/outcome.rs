@@ -7,6 +7,7 @@ use std::borrow::Cow;
 use std::fmt::Write as _;
 
 use serde::{Deserialize, Serialize};
+use tidings_wire::profile::ErrorType;
 
 use crate::limits::{RESPONSE_BODY_CHARS_MAX, RESPONSE_HEADERS_BYTES_MAX};
 use crate::retry_after::RetryAfter;
@@ -121,12 +122,17 @@ impl Answer {
 impl FailureKind {
     /// See [`Outcome::error_type`].
     pub fn error_type(self) -> Option<&'static str> {
+        self.error().map(ErrorType::name)
+    }
+
+    /// Why there was no answer, as profiles call it; `None` when nothing was asked.
+    pub fn error(self) -> Option<ErrorType> {
         match self {
-            Self::Network => Some("network"),
-            Self::Timeout => Some("timeout"),
-            Self::Tls => Some("tls"),
-            Self::Dns | Self::DnsOurs => Some("dns"),
-            Self::Blocked => Some("blocked"),
+            Self::Network => Some(ErrorType::Network),
+            Self::Timeout => Some(ErrorType::Timeout),
+            Self::Tls => Some(ErrorType::Tls),
+            Self::Dns | Self::DnsOurs => Some(ErrorType::Dns),
+            Self::Blocked => Some(ErrorType::Blocked),
             Self::Unrepresentable => None,
         }
     }

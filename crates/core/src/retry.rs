@@ -4,6 +4,7 @@
 //! decided in [`crate::verdict`].
 
 use serde::{Deserialize, Serialize};
+use tidings_wire::profile::RetryDefaults;
 
 use crate::id::DeliveryId;
 
@@ -40,11 +41,15 @@ pub struct RetryPolicy {
     pub schedule_ms: Vec<i64>,
 }
 
-pub const MAX_ATTEMPTS: u16 = 20;
-pub const INITIAL_DELAY_MS_MIN: i64 = 100;
-pub const MAX_DELAY_MS_MIN: i64 = 1_000;
+/// A wait is lengthened by at most this part of it.
+const JITTER: f64 = 0.2;
+
+/// The limits of a policy are those of a profile's file.
+pub const MAX_ATTEMPTS: u16 = *RetryDefaults::MAX_ATTEMPTS.end() as u16;
+pub const INITIAL_DELAY_MS_MIN: i64 = *RetryDefaults::INITIAL_DELAY_MS.start() as i64;
+pub const MAX_DELAY_MS_MIN: i64 = *RetryDefaults::MAX_DELAY_MS.start() as i64;
 /// A wait is at most a week, whatever the policy says.
-pub const DELAY_MS_MAX: i64 = 7 * crate::time::DAY_MS;
+pub const DELAY_MS_MAX: i64 = *RetryDefaults::WAIT_MS.end() as i64;
 
 impl RetryPolicy {
     /// The wait after attempt `attempt` (from 1) failed, milliseconds, without jitter.
@@ -79,24 +84,35 @@ impl RetryPolicy {
             return delay;
         }
         let hash = mix(delivery.as_i64() as u64 ^ (u64::from(attempt) << 48));
-        delay + (delay as f64 * 0.2 * (hash >> 11) as f64 / (1_u64 << 53) as f64) as i64
+        delay + (delay as f64 * JITTER * (hash >> 11) as f64 / (1_u64 << 53) as f64) as i64
     }
 
-    /// Milliseconds from acceptance to each attempt when all of them fail, without jitter.
+    /// When each attempt is made if all of them fail, in milliseconds from the first: at the earliest,
+    /// which without jitter is exactly then.
     #[must_use]
-    pub fn schedule_preview_ms(&self) -> Vec<i64> {
-        let mut at = 0;
+    pub fn attempts_at_ms(&self) -> Vec<i64> {
+        self.moments(|delay| delay)
+    }
+
+    /// The same at the latest, with all of the jitter.
+    #[must_use]
+    pub fn attempts_latest_at_ms(&self) -> Vec<i64> {
+        self.moments(|delay| delay + if self.jitter { (delay as f64 * JITTER) as i64 } else { 0 })
+    }
+
+    fn moments(&self, wait: impl Fn(i64) -> i64) -> Vec<i64> {
+        let waits = (1..self.max_attempts).map(|attempt| wait(self.delay_ms(attempt)));
         let mut moments = vec![0];
-        for attempt in 1..self.max_attempts {
-            at += self.delay_ms(attempt);
-            moments.push(at);
-        }
+        moments.extend(waits.scan(0, |at, wait| {
+            *at += wait;
+            Some(*at)
+        }));
         moments
     }
 }
 
-impl From<&tidings_wire::profile::RetryDefaults> for RetryPolicy {
-    fn from(defaults: &tidings_wire::profile::RetryDefaults) -> Self {
+impl From<&RetryDefaults> for RetryPolicy {
+    fn from(defaults: &RetryDefaults) -> Self {
         use tidings_wire::profile::Strategy as Wire;
         Self {
             max_attempts: u16::from(defaults.max_attempts),

@@ -1,9 +1,9 @@
 //! From an outcome to a verdict: done, retry at, or give up; and what it says about the webhook.
 //!
-//! The table is `docs/outcomes.md`. What a profile narrows (its final statuses) comes in with the
+//! The table is `docs/outcomes.md`. What a profile narrows (what it calls final) comes in with the
 //! [`Rules`]; whether the receiver is to blame decides if the webhook's health hears of it.
 
-use tidings_wire::profile::{Profile, StatusSet};
+use tidings_wire::profile::{ErrorType, Profile, StatusSet};
 
 use crate::delivery::{Owed, Status};
 use crate::limits::ORDER_HOLD_MS;
@@ -19,15 +19,26 @@ pub struct Rules {
     pub policy: RetryPolicy,
     /// Statuses that end a delivery at once. 410 does everywhere.
     pub final_statuses: StatusSet,
+    /// Failures without an answer that end a delivery at once.
+    pub final_errors: Vec<ErrorType>,
 }
 
 impl Rules {
+    /// The profile's rules, with a policy that may be another than its own.
+    #[must_use]
+    pub fn new(policy: RetryPolicy, profile: &Profile) -> Self {
+        Self {
+            policy,
+            final_statuses: profile.final_statuses.clone(),
+            final_errors: profile.final_errors.clone(),
+        }
+    }
+
     /// What holds where nothing else is known.
     #[must_use]
     pub fn standard() -> Self {
         let profile = Profile::builtin("standard").expect("it is built in");
-        let policy = RetryPolicy::from(&profile.retry);
-        Self { policy, final_statuses: profile.final_statuses.clone() }
+        Self::new(RetryPolicy::from(&profile.retry), profile)
     }
 }
 
@@ -129,6 +140,10 @@ pub fn judge(
         Met::Failed(kind) => {
             judged.charge = Charge::Failure;
             judged.overloaded = matches!(kind, FailureKind::Timeout);
+            if kind.error().is_some_and(|error| rules.final_errors.contains(&error)) {
+                judged.verdict = Verdict::End { status: Status::Failed, reason: Reason::Refused };
+                return judged;
+            }
         }
     }
     let exhausted =
@@ -209,7 +224,7 @@ mod tests {
             schedule_ms: vec![],
         };
         let standard = tidings_wire::profile::Profile::builtin("standard").expect("built in");
-        Rules { policy, final_statuses: standard.final_statuses.clone() }
+        Rules::new(policy, standard)
     }
 
     fn status(code: u16) -> Met {

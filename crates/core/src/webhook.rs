@@ -1,6 +1,7 @@
 //! A webhook: a registered URL with what it wants to know and how it wants to be told.
 
 use serde::{Deserialize, Serialize};
+pub use tidings_wire::profile::BodyShape;
 
 use crate::filter::Filters;
 use crate::id::{TenantId, WebhookId};
@@ -32,8 +33,8 @@ pub struct Webhook {
     #[serde(default, with = "names_only")]
     pub headers: Vec<(String, String)>,
     pub profile: String,
-    /// The body shape, when it is not the profile's own.
-    pub body: Option<BodyChoice>,
+    /// The body shape, when it is not the profile's own: one that is not built.
+    pub body: Option<BodyShape>,
     /// Settings that override the profile's.
     pub retry: Option<RetryPolicy>,
     pub rate_limit: Option<RateLimit>,
@@ -83,14 +84,6 @@ fn no_webhook() -> WebhookId {
 }
 fn no_tenant() -> TenantId {
     TenantId::from_i64(0)
-}
-
-/// A body shape that a `standard` webhook may ask for instead of the envelope.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "lowercase")]
-pub enum BodyChoice {
-    Raw,
-    CloudEvents,
 }
 
 /// At most `max` attempts in any `per_ms` milliseconds.

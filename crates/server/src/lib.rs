@@ -11,6 +11,7 @@ pub mod config;
 pub mod engine;
 pub mod http_server;
 pub mod metrics;
+pub mod profiles;
 pub mod registry;
 pub mod replayer;
 pub mod seal;

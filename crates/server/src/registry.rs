@@ -18,19 +18,12 @@ use tidings_core::limits::CONCURRENCY_DEFAULT;
 use tidings_core::retry::RetryPolicy;
 use tidings_core::time::Timestamp;
 use tidings_core::verdict::Rules;
-use tidings_core::webhook::{BodyChoice, Webhook};
+use tidings_core::webhook::Webhook;
 use tidings_wire::keys::Keys;
 use tidings_wire::profile::{BodyShape, Profile};
 use tidings_wire::sign::Signer;
 
-/// Profiles by name: the built-in ones, and those of the configuration.
-pub type Profiles = HashMap<String, Arc<Profile>>;
-
-/// The profiles that come with Tidings.
-#[must_use]
-pub fn builtin_profiles() -> Profiles {
-    Profile::builtins().iter().map(|p| (p.name.clone(), Arc::new(p.clone()))).collect()
-}
+use crate::profiles::Profiles;
 
 /// A webhook with all that an attempt needs, made ready once.
 #[derive(Debug)]
@@ -54,10 +47,10 @@ impl Outgoing {
     /// Makes a webhook ready. A profile that is not configured any more gets the default's rules.
     #[must_use]
     pub fn new(webhook: Arc<Webhook>, profiles: &Profiles, egress: &EgressPolicy) -> Self {
-        let profile = Arc::clone(known_or_standard(profiles, &webhook.profile));
+        let profile = Arc::clone(profiles.get_or_standard(&webhook.profile));
         let policy = webhook.retry.clone().unwrap_or_else(|| RetryPolicy::from(&profile.retry));
-        let rules = Rules { policy, final_statuses: profile.final_statuses.clone() };
-        let shape = shape_of(&profile, webhook.body);
+        let rules = Rules::new(policy, &profile);
+        let shape = webhook.body.unwrap_or(profile.body);
         let target = egress.parse_url(&webhook.url).ok().map(Arc::new);
         let signers = webhook.secrets.iter().flat_map(|slot| {
             let keys = Keys::parse(&slot.text).unwrap_or_default();
@@ -109,6 +102,14 @@ impl Outgoing {
         Cow::Owned(signers.into_iter().cloned().collect())
     }
 
+    /// Of the moments of attempts (ms from the first), those before the deliveries expire by the profile.
+    #[must_use]
+    pub fn in_time(&self, mut moments: Vec<i64>) -> Vec<i64> {
+        let expire = self.profile.expires_after_ms.and_then(|ms| i64::try_from(ms).ok());
+        moments.retain(|at| expire.is_none_or(|expire| *at < expire));
+        moments
+    }
+
     /// What the dispatcher needs to know.
     #[must_use]
     pub fn settings(&self, health: Option<Health>) -> WebhookSettings {
@@ -122,21 +123,6 @@ impl Outgoing {
             rules: Arc::clone(&self.rules),
             health,
         }
-    }
-}
-
-fn known_or_standard<'p>(profiles: &'p Profiles, name: &str) -> &'p Arc<Profile> {
-    let profile = profiles.get(name).or_else(|| profiles.get("standard"));
-    profile.expect("`standard` is built in")
-}
-
-/// The body's shape: the profile's, unless the webhook chose another.
-#[must_use]
-pub fn shape_of(profile: &Profile, choice: Option<BodyChoice>) -> BodyShape {
-    match choice {
-        Some(BodyChoice::Raw) => BodyShape::Raw,
-        Some(BodyChoice::CloudEvents) => BodyShape::CloudEvents,
-        None => profile.body,
     }
 }
 
@@ -166,21 +152,8 @@ impl Registry {
     }
 
     #[must_use]
-    pub fn profile(&self, name: &str) -> Option<&Arc<Profile>> {
-        self.profiles.get(name)
-    }
-
-    /// The profile of this name, or `standard` when it is not configured any more.
-    #[must_use]
-    pub fn profile_or_standard(&self, name: &str) -> &Arc<Profile> {
-        known_or_standard(&self.profiles, name)
-    }
-
-    #[must_use]
-    pub fn profile_names(&self) -> Vec<&str> {
-        let mut names: Vec<&str> = self.profiles.keys().map(String::as_str).collect();
-        names.sort_unstable();
-        names
+    pub fn profiles(&self) -> &Profiles {
+        &self.profiles
     }
 
     #[must_use]
@@ -234,7 +207,7 @@ impl Registry {
     /// Puts a new webhook in place: from the next publication on it is heard.
     pub fn put(&self, outgoing: &Arc<Outgoing>) {
         self.place(outgoing, |_| true);
-        self.tenant(outgoing.webhook.tenant).rebuild();
+        self.rebuild(outgoing.webhook.tenant);
     }
 
     /// Puts a changed webhook in place. Nothing happens, and it says so, when a newer revision is there
@@ -247,7 +220,7 @@ impl Registry {
         };
         let placed = self.place(outgoing, allowed);
         if placed {
-            self.tenant(outgoing.webhook.tenant).rebuild();
+            self.rebuild(outgoing.webhook.tenant);
         }
         placed
     }
@@ -259,7 +232,7 @@ impl Registry {
         let entry = self.tenant(tenant);
         entry.webhooks.write().unwrap_or_else(PoisonError::into_inner).remove(&id);
         drop(all);
-        entry.rebuild();
+        self.rebuild(tenant);
     }
 
     /// Places many at once, with one index built per tenant.
@@ -269,7 +242,7 @@ impl Registry {
             tenants.insert(webhook.tenant);
             self.place(&self.prepare(webhook), |_| true);
         }
-        tenants.into_iter().for_each(|tenant| self.tenant(tenant).rebuild());
+        tenants.into_iter().for_each(|tenant| self.rebuild(tenant));
     }
 
     /// Places one, if what is there allows it; tells whether it did. Both maps change under the lock
@@ -290,6 +263,18 @@ impl Registry {
         true
     }
 
+    /// Builds a tenant's index anew. The lock is held until it is in place, so that of two changes the
+    /// later one's index stays.
+    fn rebuild(&self, tenant: TenantId) {
+        let entry = self.tenant(tenant);
+        let webhooks = entry.webhooks.write().unwrap_or_else(PoisonError::into_inner);
+        let expiring = webhooks.values().map(|webhook| {
+            let after_ms = self.profiles.get_or_standard(&webhook.profile).expires_after_ms;
+            (webhook.as_ref(), after_ms.and_then(|ms| i64::try_from(ms).ok()))
+        });
+        entry.index.store(Arc::new(Index::build(expiring)));
+    }
+
     fn tenant(&self, tenant: TenantId) -> Arc<TenantEntry> {
         let known =
             self.tenants.read().unwrap_or_else(PoisonError::into_inner).get(&tenant).cloned();
@@ -297,15 +282,6 @@ impl Registry {
             let mut tenants = self.tenants.write().unwrap_or_else(PoisonError::into_inner);
             Arc::clone(tenants.entry(tenant).or_default())
         })
-    }
-}
-
-impl TenantEntry {
-    /// Builds the index anew. The lock is held until it is in place, so that of two changes the later
-    /// one's index stays.
-    fn rebuild(&self) {
-        let webhooks = self.webhooks.write().unwrap_or_else(PoisonError::into_inner);
-        self.index.store(Arc::new(Index::build(webhooks.values().map(Arc::as_ref))));
     }
 }
 
@@ -326,7 +302,7 @@ mod tests {
 
     #[test]
     fn the_later_of_two_changes_stays_and_what_is_deleted_stays_away() {
-        let registry = Registry::new(builtin_profiles(), Arc::default(), Vec::new());
+        let registry = Registry::new(Profiles::default(), Arc::default(), Vec::new());
         let put = |revision, name| registry.replace(&registry.prepare(webhook(revision, name)));
         assert!(!put(1, "never created"));
         registry.put(&registry.prepare(webhook(1, "one")));

@@ -21,7 +21,8 @@ use crate::config::{Settings, parse_hex_key};
 use crate::engine::{Engine, Inbox, Input, Parts};
 use crate::http_server;
 use crate::metrics::Metrics;
-use crate::registry::{Outgoing, Registry, builtin_profiles};
+use crate::profiles::Profiles;
+use crate::registry::{Outgoing, Registry};
 use crate::seal::Sealer;
 use crate::sender::{Sender, SenderConfig};
 
@@ -46,11 +47,8 @@ impl Server {
         refuse_open_doors(&settings, &keyring)?;
         let egress = Arc::new(settings.egress.clone());
         let webhooks = load_webhooks(&store, &sealer).await?;
-        let registry = Registry::new(builtin_profiles(), Arc::clone(&egress), webhooks);
-        if registry.profile(&settings.default_profile).is_none() {
-            let known = registry.profile_names().join(", ");
-            bail!("default_profile: no profile `{}`; known are {known}", settings.default_profile);
-        }
+        miss_profiles(&webhooks, &settings.profiles);
+        let registry = Registry::new(settings.profiles.clone(), Arc::clone(&egress), webhooks);
         let parts = Arc::new(Parts {
             ids: Arc::new(IdSource::new(0, store.largest_id().await?)),
             registry: Arc::new(registry),
@@ -82,6 +80,17 @@ impl Server {
         self.http.stop(deadline / 2).await;
         self.engine.drain(deadline).await;
         self.app.store.close().await;
+    }
+}
+
+/// Says which webhooks name a profile that is not there any more.
+fn miss_profiles(webhooks: &[Webhook], profiles: &Profiles) {
+    for webhook in webhooks.iter().filter(|webhook| profiles.get(&webhook.profile).is_none()) {
+        tracing::warn!(
+            webhook = %webhook.id,
+            profile = webhook.profile,
+            "this profile is not configured any more: the webhook is treated as `standard`"
+        );
     }
 }
 

@@ -108,6 +108,9 @@ async fn every_failure_is_a_problem_and_the_webhooks_are_told() {
         ("standard", "webhook-signature"),
         ("emp", "X-Webhook-Signature"),
         ("aegisx", "X-Webhook-Signature-256"),
+        ("openvideo", "X-Webhook-Signature"),
+        ("viewcreator", "X-Webhook-Signature"),
+        ("lead", "X-Webhook-Signature"),
     ] {
         let operation = &contract["webhooks"][profile]["post"];
         let headers = operation["parameters"].as_array().expect("headers");

@@ -110,7 +110,6 @@ impl Stage {
             schedule_ms: vec![],
         };
         let profile = tidings_wire::profile::Profile::builtin("standard").expect("built in");
-        let final_statuses = profile.final_statuses.clone();
         let mut settings = WebhookSettings {
             id: WebhookId::from_i64(id),
             revision: 1,
@@ -118,7 +117,7 @@ impl Stage {
             ordered: false,
             concurrency: 64,
             rate_limit: None,
-            rules: Arc::new(Rules { policy, final_statuses }),
+            rules: Arc::new(Rules::new(policy, profile)),
             health: None,
         };
         change(&mut settings);

@@ -29,6 +29,9 @@ pub struct Serve {
     /// CIDRs that webhooks may point to beside public addresses, such as 127.0.0.0/8
     #[arg(long, value_name = "CIDRS")]
     egress_allow: Option<String>,
+    /// Directory of profiles of your own; `tidings profiles` shows and tries them
+    #[arg(long, value_name = "DIR")]
+    profiles: Option<String>,
     /// A TOML file of settings; `tidings config --default` prints one
     #[arg(long, value_name = "FILE")]
     config: Option<PathBuf>,
@@ -55,6 +58,7 @@ impl Serve {
             ("listen", &self.listen),
             ("data_dir", &self.data_dir),
             ("egress.allow", &self.egress_allow),
+            ("profiles", &self.profiles),
         ];
         let given = flags.into_iter().filter_map(|(name, value)| Some((name, value.clone()?)));
         Sources { file: self.config.clone(), flags: given.collect() }

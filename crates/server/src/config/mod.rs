@@ -14,6 +14,8 @@ use std::time::Duration;
 use tidings_core::egress::{AllowRule, EgressPolicy};
 use tidings_core::limits::REQUEST_BODY_BYTES_MAX;
 
+use crate::profiles::Profiles;
+
 pub use source::{Sources, read};
 pub use table::{SETTINGS, Setting, defaults, documented_file, effective_file};
 
@@ -29,6 +31,8 @@ pub struct Settings {
     pub admin_key: Option<String>,
     pub egress: EgressPolicy,
     pub extra_ca_file: Option<PathBuf>,
+    /// Those that come with Tidings, and those of the directory `profiles`.
+    pub profiles: Profiles,
     pub default_profile: String,
     /// Encrypts secrets at rest; generated in the data directory when not given.
     pub secret_key: Option<[u8; 32]>,
@@ -74,6 +78,8 @@ impl Parser<'_> {
     fn settings(&mut self) -> Option<Settings> {
         let listen = self.parsed("listen", "an address such as 127.0.0.1:4000");
         let egress = self.egress();
+        let profiles = self.profiles();
+        let default_profile = self.default_profile(profiles.as_ref());
         let secret_key = self.secret_key();
         let request_body_bytes_max = self.bytes("request_body_bytes_max");
         let seconds: Option<u64> = self.parsed("stop_deadline_s", "a number of seconds");
@@ -88,7 +94,8 @@ impl Parser<'_> {
             admin_key: self.text("admin_key").map(str::to_owned),
             egress: egress?,
             extra_ca_file: self.text("egress.ca_file").map(Into::into),
-            default_profile: self.text("default_profile")?.to_owned(),
+            profiles: profiles?,
+            default_profile: default_profile?,
             secret_key: secret_key?,
             request_body_bytes_max: request_body_bytes_max?,
             stop_deadline: Duration::from_secs(seconds?),
@@ -135,6 +142,26 @@ impl Parser<'_> {
         })
     }
 
+    fn profiles(&mut self) -> Option<Profiles> {
+        let Some(dir) = self.text("profiles") else { return Some(Profiles::default()) };
+        match Profiles::with_dir(dir.as_ref()) {
+            Ok(profiles) => Some(profiles),
+            Err(errors) => {
+                self.errors.extend(errors);
+                None
+            }
+        }
+    }
+
+    /// Its name, which can only be judged when all profiles are known.
+    fn default_profile(&mut self, profiles: Option<&Profiles>) -> Option<String> {
+        let name = self.text("default_profile")?.to_owned();
+        if let Some(profiles) = profiles.filter(|profiles| profiles.get(&name).is_none()) {
+            self.errors.push(format!("default_profile: `{name}` {}", profiles.unknown(&name)));
+        }
+        Some(name)
+    }
+
     fn secret_key(&mut self) -> Option<Option<[u8; 32]>> {
         let Some(text) = self.text("secret_key") else { return Some(None) };
         let key = parse_hex_key(text);
@@ -179,8 +206,16 @@ mod tests {
 
     #[test]
     fn everything_wrong_is_told_at_once() {
-        let wrong = [("listen", "nowhere"), ("egress.allow", "10.0.0.0/99"), ("secret_key", "abc")];
+        let wrong = [
+            ("listen", "nowhere"),
+            ("egress.allow", "10.0.0.0/99"),
+            ("secret_key", "abc"),
+            ("default_profile", "standrad"),
+        ];
         let error = settings(&wrong).expect_err("wrong");
-        assert_eq!(error.0.len(), 3, "{error}");
+        assert_eq!(error.0.len(), 4, "{error}");
+        assert!(error.to_string().contains("did you mean `standard`?"), "{error}");
+        let error = settings(&[("profiles", "/nowhere")]).expect_err("it is not there");
+        assert!(error.0[0].starts_with("profiles: /nowhere: "), "{error}");
     }
 }

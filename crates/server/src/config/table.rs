@@ -28,7 +28,7 @@ const fn secret(name: &'static str, variable: &'static str, meaning: &'static st
 }
 
 /// All settings, in the order of the documented file: in TOML, tables come last.
-pub const SETTINGS: [Setting; 14] = [
+pub const SETTINGS: [Setting; 15] = [
     setting(
         "listen",
         "TIDINGS_LISTEN",
@@ -52,6 +52,12 @@ pub const SETTINGS: [Setting; 14] = [
         "secret_key",
         "TIDINGS_SECRET_KEY",
         "64 hex characters that encrypt secrets at rest. Default: generated in the data directory.",
+    ),
+    setting(
+        "profiles",
+        "TIDINGS_PROFILES",
+        Some(""),
+        "Directory of profiles of your own, a *.toml file each.",
     ),
     setting(
         "default_profile",

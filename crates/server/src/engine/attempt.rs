@@ -21,7 +21,7 @@ use tidings_wire::profile::{BodyShape, Profile};
 use tidings_wire::request::{self, DeliveryView};
 
 use super::Parts;
-use crate::registry::{Outgoing, shape_of};
+use crate::registry::Outgoing;
 use crate::sender::{Request, Sent};
 
 /// A delivery that was given out. Whatever becomes of the task that runs it, the dispatcher hears of
@@ -173,7 +173,7 @@ impl Shape {
     pub(crate) fn of(webhook: &Webhook, profile: &Arc<Profile>) -> Self {
         Self {
             profile: Arc::clone(profile),
-            shape: shape_of(profile, webhook.body),
+            shape: webhook.body.unwrap_or(profile.body),
             name: webhook.name.clone(),
         }
     }
@@ -191,7 +191,7 @@ pub(crate) async fn shape_for(
     let id = outgoing.webhook.id;
     let old = parts.store.webhook_revision(id, owed.revision).await?;
     let old = old.unwrap_or_else(|| (*outgoing.webhook).clone());
-    let profile = parts.registry.profile(&old.profile).unwrap_or(&outgoing.profile);
+    let profile = parts.registry.profiles().get(&old.profile).unwrap_or(&outgoing.profile);
     Ok(Shape::of(&old, profile))
 }
 
@@ -216,6 +216,7 @@ fn compose(
     let delivery = DeliveryView {
         event_type: &event.event_type,
         event_id: &event_id,
+        event_ms: event.timestamp.as_millis(),
         webhook_id: &outgoing.public_id,
         delivery_id: &delivery_id,
         created_ms: owed.id.created_at().as_millis(),

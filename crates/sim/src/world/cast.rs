@@ -51,7 +51,7 @@ pub(super) fn draw_webhook(random: &mut Random, id: WebhookId, now: Timestamp) -
 pub(super) fn settings_of(webhook: &Webhook) -> WebhookSettings {
     let profile = Profile::builtin("standard").expect("it is built in");
     let policy = webhook.retry.clone().expect("it was drawn");
-    let rules = Rules { policy, final_statuses: profile.final_statuses.clone() };
+    let rules = Rules::new(policy, profile);
     WebhookSettings {
         id: webhook.id,
         revision: webhook.revision,

@@ -117,7 +117,7 @@ impl World {
         if seed.is_multiple_of(2) {
             world.add_origins(&mut random);
         }
-        world.index = Index::build(world.hooks_in_order().iter().map(|hook| &hook.webhook));
+        world.index = Index::build(world.hooks_in_order().iter().map(|hook| (&hook.webhook, None)));
         world.restore();
         world.plan_troubles(&mut random);
         world
@@ -338,7 +338,7 @@ impl World {
             hook.gone = true;
             hook.webhook.active = false;
         }
-        self.index = Index::build(self.hooks_in_order().iter().map(|hook| &hook.webhook));
+        self.index = Index::build(self.hooks_in_order().iter().map(|hook| (&hook.webhook, None)));
         self.signal(Signal::WebhookGone(id));
         self.end_deliveries(id);
     }

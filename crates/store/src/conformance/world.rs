@@ -12,7 +12,7 @@ use tidings_core::publication::{Fingerprint, IdempotencyKey, PlannedEvent, Publi
 use tidings_core::settlement::{Attempt, Reason, Settlement, Verdict};
 use tidings_core::time::Timestamp;
 use tidings_core::verdict::Rules;
-use tidings_core::webhook::{BodyChoice, SigningSecret, Webhook};
+use tidings_core::webhook::{BodyShape, SigningSecret, Webhook};
 use tokio::sync::mpsc::{UnboundedReceiver, unbounded_channel};
 
 use crate::{Committed, Now, OpenError, Sink, Store};
@@ -247,7 +247,7 @@ fn brought() -> Direct {
         timeout_ms: Some(5_000),
         headers: vec![("x-key".into(), "secret-value".into())],
         subject: Some(Subject::Lead(LeadId::from_i64(7))),
-        body: Some(BodyChoice::Raw),
+        body: Some(BodyShape::Raw),
         fixed_body: Some(bytes::Bytes::from_static(b"\0as it is")),
         secrets: vec![SigningSecret { text: "secret".into(), valid_until: None }],
         sealed: vec![1, 2, 3],

@@ -69,7 +69,7 @@ impl BodyShape {
     }
 
     /// Whether requests of this shape own a header, whatever their profile.
-    pub(crate) fn owns_header(self, name: &str) -> bool {
+    pub fn owns_header(self, name: &str) -> bool {
         self == Self::CloudEventsBinary && is_cloud_event_header(name)
     }
 }

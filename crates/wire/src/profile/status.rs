@@ -61,4 +61,10 @@ impl ErrorType {
         ("dns", Self::Dns),
         ("blocked", Self::Blocked),
     ];
+
+    /// The name that files and attempts give it.
+    pub fn name(self) -> &'static str {
+        let entry = Self::ALL.iter().find(|(_, one)| *one == self);
+        entry.expect("every type is listed").0
+    }
 }

@@ -72,11 +72,9 @@ impl<'a> Rebuild<'a> {
         if delivery.direct.is_some() {
             rebuild.read_direct(delivery).await?;
         }
-        let profiles = &app.registry;
         if let Some(planned) = rebuild.revision(delivery.revision).await?.cloned() {
-            let profile =
-                profiles.profile(&planned.profile).or_else(|| profiles.profile("standard"));
-            rebuild.shape = profile.map(|profile| Shape::of(&planned, profile));
+            let profile = app.registry.profiles().get_or_standard(&planned.profile);
+            rebuild.shape = Some(Shape::of(&planned, profile));
         }
         Ok(rebuild)
     }
@@ -152,6 +150,7 @@ impl<'a> Rebuild<'a> {
             delivery: DeliveryView {
                 event_type: &event.event_type,
                 event_id: &event_id,
+                event_ms: event.timestamp.as_millis(),
                 webhook_id: &self.webhook_text,
                 delivery_id: &self.delivery_text,
                 created_ms: self.created_ms,
@@ -167,7 +166,9 @@ impl<'a> Rebuild<'a> {
             match () {
                 () if is_signature(&shape.profile, name) && !signed => {}
                 () if is_signature(&shape.profile, name) => headers.push(name, &attempt.signature),
-                () if shape.profile.owns_header(name) => headers.push(name, &value),
+                () if shape.profile.owns_header(name) || shape.shape.owns_header(name) => {
+                    headers.push(name, &value);
+                }
                 () => headers.push(name, &mask(&value)),
             }
         }

@@ -87,6 +87,60 @@ pub struct AegisxWebhook {
     name: Option<String>,
 }
 
+/// What OpenVideo tells of an execution that is finished.
+#[derive(Debug, Serialize, ToSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct OpenVideoBody {
+    execution_id: String,
+    /// `completed`, `failed` or `partial`.
+    status: String,
+    /// By job: those whose result has a url.
+    outputs: std::collections::BTreeMap<String, OpenVideoOutput>,
+    /// Of the job that waits for no other; left out when it has none.
+    root_url: Option<String>,
+    /// ISO 8601.
+    created_at: String,
+    completed_at: String,
+}
+
+/// What a job made.
+#[derive(Debug, Serialize, ToSchema)]
+pub struct OpenVideoOutput {
+    url: String,
+    operation: String,
+}
+
+/// What ViewCreator tells of a job. Keys are sorted at every level.
+#[derive(Debug, Serialize, ToSchema)]
+pub struct ViewCreatorBody {
+    /// Both left out when both are 0.
+    clips_completed: Option<u64>,
+    current_step: String,
+    error: Option<String>,
+    /// `job.started`, `job.progress`, `job.completed` or `job.failed`.
+    event: String,
+    external_job_id: Option<String>,
+    job_id: String,
+    output: Option<serde_json::Value>,
+    owner_user_id: Option<String>,
+    progress_percent: f64,
+    status: String,
+    /// ISO 8601.
+    timestamp: String,
+    total_clips: Option<u64>,
+}
+
+/// A lead with its campaign.
+#[derive(Debug, Serialize, ToSchema)]
+pub struct LeadBody {
+    event: String,
+    /// ISO 8601.
+    timestamp: String,
+    #[schema(value_type = Object)]
+    lead: serde_json::Value,
+    campaign: Option<String>,
+}
+
 /// Adds what receivers get.
 pub(super) fn describe(api: &mut OpenApi) {
     let mut webhooks = Paths::new();
@@ -99,6 +153,7 @@ pub(super) fn describe(api: &mut OpenApi) {
     if let Some(standard) = Profile::builtin("standard") {
         add("standard, body raw", standard, BodyShape::Raw);
         add("standard, body cloudevents", standard, BodyShape::CloudEvents);
+        add("standard, body cloudevents-binary", standard, BodyShape::CloudEventsBinary);
     }
     api.webhooks = Some(webhooks);
     let schemas = &mut api.components.get_or_insert_default().schemas;
@@ -109,6 +164,10 @@ pub(super) fn describe(api: &mut OpenApi) {
     schemas.insert("EmpMetadata".to_owned(), EmpMetadata::schema());
     schemas.insert("AegisxBody".to_owned(), AegisxBody::schema());
     schemas.insert("AegisxWebhook".to_owned(), AegisxWebhook::schema());
+    schemas.insert("OpenVideoBody".to_owned(), OpenVideoBody::schema());
+    schemas.insert("OpenVideoOutput".to_owned(), OpenVideoOutput::schema());
+    schemas.insert("ViewCreatorBody".to_owned(), ViewCreatorBody::schema());
+    schemas.insert("LeadBody".to_owned(), LeadBody::schema());
 }
 
 fn schema_of(shape: BodyShape) -> &'static str {
@@ -117,6 +176,9 @@ fn schema_of(shape: BodyShape) -> &'static str {
         BodyShape::CloudEvents => "CloudEventBody",
         BodyShape::Emp => "EmpBody",
         BodyShape::Aegisx => "AegisxBody",
+        BodyShape::OpenVideo => "OpenVideoBody",
+        BodyShape::ViewCreator => "ViewCreatorBody",
+        BodyShape::Lead => "LeadBody",
         _ => "RawBody",
     }
 }
@@ -152,13 +214,33 @@ fn text() -> Schema {
     ObjectBuilder::new().schema_type(Type::String).into()
 }
 
+/// An event that the shape can tell of: its type and its data.
+fn event_for(shape: BodyShape) -> (&'static str, &'static str) {
+    match shape {
+        BodyShape::OpenVideo => (
+            "execution.completed",
+            r#"{"executionId":"exec_05n3q0c8g0003","status":"completed","outputs":{"join":{"url":"https://cdn.example.com/1.mp4","operation":"join"}},"rootUrl":"https://cdn.example.com/1.mp4","createdAt":"2024-01-14T10:30:00.000Z","completedAt":"2024-01-14T10:30:56.789Z"}"#,
+        ),
+        BodyShape::ViewCreator => (
+            "job.progress",
+            r#"{"job_id":"job_05n3q0c8g0004","external_job_id":"clip-7","owner_user_id":"user_789","status":"rendering","progress_percent":65,"current_step":"Rendering clip 3/5...","clips_completed":2,"total_clips":5}"#,
+        ),
+        BodyShape::Lead => (
+            "lead.captured",
+            r#"{"lead":{"id":"lead_05n3q0c8g0005","email":"ada@example.com","name":"Ada"},"campaign":"Spring"}"#,
+        ),
+        _ => ("job.completed", r#"{"job_id":"job_123","status":"completed"}"#),
+    }
+}
+
 /// A request as a receiver gets it.
 fn sample(profile: &Profile, shape: BodyShape) -> (Vec<u8>, Vec<(String, String)>) {
+    let (event_type, data) = event_for(shape);
     let event = EventView {
         id: "evt_05n3q0c8g0001",
-        event_type: "job.completed",
+        event_type,
         timestamp_ms: 1_705_228_256_789,
-        data: br#"{"job_id":"job_123","status":"completed"}"#,
+        data: data.as_bytes(),
     };
     let webhook = WebhookView { id: "wh_05n3q0c8g0000", name: Some("orders") };
     let body = body::build(shape, &event, &webhook, 1).unwrap_or_default().into_owned();
@@ -169,6 +251,7 @@ fn sample(profile: &Profile, shape: BodyShape) -> (Vec<u8>, Vec<(String, String)
         delivery: DeliveryView {
             event_type: event.event_type,
             event_id: event.id,
+            event_ms: event.timestamp_ms,
             webhook_id: webhook.id,
             delivery_id: "dlv_05n3q0c8g0002",
             created_ms: event.timestamp_ms,

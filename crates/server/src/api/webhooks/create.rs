@@ -48,9 +48,11 @@ pub struct WebhookFields {
     filters: Option<serde_json::Value>,
     /// Names and values of further headers; at most 30. They never override ours.
     headers: Option<std::collections::HashMap<String, String>>,
-    /// `standard`, `emp`, `aegisx`, or one of the configuration.
+    /// One of `GET /api/profiles`. Those of one source take no other events: `viewcreator` takes
+    /// `job.*`, `openvideo` `execution.*`, `lead` `lead.*`.
     profile: Option<String>,
-    /// `raw` or `cloudevents`, instead of the envelope of a `standard` profile.
+    /// `standard`, `raw`, `cloudevents` or `cloudevents-binary`, instead of the profile's own, unless
+    /// that one is built.
     body: Option<String>,
     /// `max_attempts`, `strategy`, `initial_delay_ms`, `backoff_multiplier`, `max_delay_ms`,
     /// `jitter`, `schedule_ms`. What is left out is the profile's.

@@ -87,7 +87,7 @@ fn rotated(app: &App, current: &Webhook, body: &[u8], now: Timestamp) -> Result<
     let mut form = Form::parse(body)?;
     let overlap_ms = form.integer("overlap_ms", 0, ROTATION_OVERLAP_MS_MAX).value();
     let given = form.text("secret").value().map(std::borrow::Cow::into_owned);
-    let profile = app.registry.profile_or_standard(&current.profile);
+    let profile = app.registry.profiles().get_or_standard(&current.profile);
     if let Some(text) = &given {
         let is_current = current.secrets.first().is_some_and(|secret| secret.text == *text);
         match secret::check(text, profile) {

@@ -89,6 +89,7 @@ async fn attempt(app: &App, outgoing: &Outgoing) -> Sent {
     let delivery = WireDelivery {
         event_type: sample.event_type,
         event_id: &event_id,
+        event_ms: now.as_millis(),
         webhook_id: &outgoing.public_id,
         delivery_id: &delivery_id,
         created_ms: now.as_millis(),

@@ -7,7 +7,7 @@ use serde_json::{Number, Value};
 use tidings_core::limits::CONCURRENCY_DEFAULT;
 use tidings_core::retry::{RetryPolicy, Strategy};
 use tidings_core::time::Timestamp;
-use tidings_core::webhook::BodyChoice;
+use tidings_wire::profile::BodyShape;
 
 use crate::registry::Outgoing;
 
@@ -32,7 +32,7 @@ pub struct WebhookView {
     pub updated_at: i64,
     pub name: Option<String>,
     pub profile: String,
-    /// `raw` or `cloudevents`; null: the profile's own.
+    /// `standard`, `raw`, `cloudevents` or `cloudevents-binary`; null: the profile's own.
     pub body: Option<&'static str>,
     /// As it holds: the profile's, but for what was set.
     pub retry_config: RetryView,
@@ -51,8 +51,12 @@ pub struct WebhookView {
     pub inactive_since: Option<i64>,
     /// Counts the changes. Sent back with PUT or PATCH, it must be the current one.
     pub revision: u32,
-    /// When each attempt is made if all of them fail, milliseconds after acceptance, without jitter.
+    /// When each attempt is made if all of them fail, in milliseconds from the first. With jitter: at
+    /// the earliest.
     pub retry_preview_ms: Vec<i64>,
+    /// The same at the latest; left out without jitter.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub retry_preview_latest_ms: Option<Vec<i64>>,
 }
 
 /// When and how often a delivery is tried.
@@ -98,10 +102,7 @@ impl From<&Outgoing> for WebhookView {
             updated_at: webhook.updated_at.as_millis(),
             name: webhook.name.clone(),
             profile: webhook.profile.clone(),
-            body: webhook.body.map(|body| match body {
-                BodyChoice::Raw => "raw",
-                BodyChoice::CloudEvents => "cloudevents",
-            }),
+            body: webhook.body.map(BodyShape::name),
             retry_config: policy.into(),
             rate_limit: webhook
                 .rate_limit
@@ -113,7 +114,10 @@ impl From<&Outgoing> for WebhookView {
             disabled_reason: webhook.disabled_reason.clone(),
             inactive_since: webhook.inactive_since.map(Timestamp::as_millis),
             revision: webhook.revision,
-            retry_preview_ms: policy.schedule_preview_ms(),
+            retry_preview_ms: outgoing.in_time(policy.attempts_at_ms()),
+            retry_preview_latest_ms: policy
+                .jitter
+                .then(|| outgoing.in_time(policy.attempts_latest_at_ms())),
         }
     }
 }

@@ -15,13 +15,12 @@ use tidings_core::limits::{
     TIMEOUT_MS_MIN,
 };
 use tidings_core::time::DAY_MS;
-use tidings_core::webhook::{BodyChoice, RateLimit, SigningSecret, Webhook};
-use tidings_wire::profile::{Profile, SecretRule};
+use tidings_core::webhook::{RateLimit, SigningSecret, Webhook};
+use tidings_wire::profile::{BodyShape, Profile, SecretRule};
 
 use super::secret;
 use crate::api::App;
-use crate::api::form::{Form, Given, nearest};
-use crate::registry::shape_of;
+use crate::api::form::{Form, Given};
 
 /// Attempts that a rate limit may allow in its time.
 const RATE_MAX: i64 = 1_000_000;
@@ -45,6 +44,7 @@ pub fn read(form: &mut Form<'_>, app: &App, mode: Mode, webhook: &mut Webhook) {
     reader.events(webhook);
     reader.name(webhook);
     let profile = reader.profile(webhook);
+    reader.told_events(webhook, &profile);
     reader.body(webhook, &profile);
     reader.secret(webhook, &profile);
     reader.filters(webhook);
@@ -139,32 +139,41 @@ impl<'a> Reader<'_, 'a> {
 
     /// The profile that the webhook will have, which judges most of the other fields.
     fn profile(&mut self, webhook: &mut Webhook) -> Arc<Profile> {
-        let registry = &self.app.registry;
+        let profiles = self.app.registry.profiles();
         let default = &self.app.settings.default_profile;
         match self.text("profile", webhook.profile == *default) {
-            Given::Value(name) if registry.profile(&name).is_some() => {
+            Given::Value(name) if profiles.get(&name).is_some() => {
                 webhook.profile = name.into_owned();
             }
-            Given::Value(name) => {
-                let names = registry.profile_names();
-                let mut detail = format!("is not a known profile; known are {}", names.join(", "));
-                if let Some(near) = nearest(&name, names.iter().copied()) {
-                    detail = format!("{detail}; did you mean `{near}`?");
-                }
-                self.form.refuse("profile", detail);
-            }
+            Given::Value(name) => self.form.refuse("profile", profiles.unknown(&name)),
             Given::Null => webhook.profile.clone_from(default),
             Given::Absent => {}
         }
-        Arc::clone(registry.profile_or_standard(&webhook.profile))
+        Arc::clone(profiles.get_or_standard(&webhook.profile))
+    }
+
+    /// Profiles of one source take its events only: their bodies are made of what these tell.
+    fn told_events(&mut self, webhook: &Webhook, profile: &Profile) {
+        let Some(kind) = &profile.events else { return };
+        let given = matches!(self.form.raw("events"), Given::Value(_));
+        for (n, pattern) in webhook.events.iter().enumerate() {
+            if profile.tells_of(&pattern.to_string()) {
+                continue;
+            }
+            let detail = format!("the profile `{}` takes events of `{kind}*` only", profile.name);
+            if given {
+                self.form.refuse_item("events", n, detail);
+            } else {
+                return self.form.refuse("profile", format!("{detail}, not `{pattern}`"));
+            }
+        }
     }
 
     fn body(&mut self, webhook: &mut Webhook, profile: &Profile) {
         match self.text("body", webhook.body.is_none()) {
-            Given::Value(text) => match &*text {
-                "raw" => webhook.body = Some(BodyChoice::Raw),
-                "cloudevents" => webhook.body = Some(BodyChoice::CloudEvents),
-                _ => self.form.refuse("body", "must be `raw` or `cloudevents`"),
+            Given::Value(text) => match body_shape(&text) {
+                Ok(shape) => webhook.body = Some(shape),
+                Err(detail) => self.form.refuse("body", detail),
             },
             Given::Null => webhook.body = None,
             Given::Absent => {}
@@ -216,7 +225,7 @@ impl<'a> Reader<'_, 'a> {
         let given = self.form.dictionary("headers");
         match self.settle("headers", given, webhook.headers.is_empty()) {
             Given::Value(mut below) => {
-                let shape = shape_of(profile, webhook.body);
+                let shape = webhook.body.unwrap_or(profile.body);
                 webhook.headers = headers::read(&mut below, profile, shape, &webhook.headers);
                 self.form.absorb(below);
             }
@@ -235,7 +244,7 @@ impl<'a> Reader<'_, 'a> {
         }
         let policy = match (ours, theirs) {
             (Given::Value(mut below), _) => {
-                let overrides = retry::read(&mut below);
+                let overrides = retry::read(&mut below, profile);
                 self.form.absorb(below);
                 overrides.over(profile)
             }
@@ -302,9 +311,10 @@ impl<'a> Reader<'_, 'a> {
 
     /// What was read can be sent back: fields that nobody sets here are taken when they say what is.
     fn read_only(&mut self, webhook: &Webhook) {
-        for name in
-            ["created_at", "updated_at", "disabled_reason", "inactive_since", "retry_preview_ms"]
-        {
+        for name in ["created_at", "updated_at", "disabled_reason", "inactive_since"] {
+            self.form.raw(name);
+        }
+        for name in ["retry_preview_ms", "retry_preview_latest_ms"] {
             self.form.raw(name);
         }
         if self.form.text("id").value().is_some_and(|id| id != webhook.id.to_string()) {
@@ -314,6 +324,16 @@ impl<'a> Reader<'_, 'a> {
             self.form.refuse("paused", "is changed by POST …/pause and POST …/resume");
         }
     }
+}
+
+/// A shape that a webhook may choose: none that is built, since those belong to their profiles.
+fn body_shape(text: &str) -> Result<BodyShape, String> {
+    let choices = || BodyShape::ALL.into_iter().filter(|(_, shape)| !shape.is_built());
+    let chosen = choices().find(|(name, _)| *name == text);
+    chosen.map(|(_, shape)| shape).ok_or_else(|| {
+        let names: Vec<String> = choices().map(|(name, _)| format!("`{name}`")).collect();
+        format!("must be one of {}", names.join(", "))
+    })
 }
 
 fn set_secret(webhook: &mut Webhook, text: String) {

@@ -3,12 +3,9 @@
 use tidings_core::retry::{
     DELAY_MS_MAX, INITIAL_DELAY_MS_MIN, MAX_ATTEMPTS, MAX_DELAY_MS_MIN, RetryPolicy, Strategy,
 };
-use tidings_wire::profile::Profile;
+use tidings_wire::profile::{Profile, RetryDefaults};
 
 use crate::api::form::{Form, Given};
-
-/// Largest `backoff_multiplier`: beyond it every second wait is the longest one.
-const MULTIPLIER_MAX: f64 = 1_000.0;
 
 /// What is given, to be laid over a profile's defaults.
 #[derive(Debug, Default)]
@@ -23,7 +20,7 @@ pub(super) struct Overrides {
 }
 
 /// Reads `retry_config`.
-pub(super) fn read(form: &mut Form<'_>) -> Overrides {
+pub(super) fn read(form: &mut Form<'_>, profile: &Profile) -> Overrides {
     let overrides = Overrides {
         max_attempts: attempts(form, "max_attempts"),
         strategy: strategy(form, "strategy"),
@@ -37,6 +34,10 @@ pub(super) fn read(form: &mut Form<'_>) -> Overrides {
         && overrides.strategy.is_some_and(|strategy| strategy != Strategy::Schedule)
     {
         form.refuse("schedule_ms", "goes with the strategy `schedule` only");
+    }
+    let has_waits = overrides.schedule_ms.is_some() || !profile.retry.schedule_ms.is_empty();
+    if overrides.strategy == Some(Strategy::Schedule) && !has_waits {
+        form.require("schedule_ms");
     }
     overrides
 }
@@ -114,9 +115,10 @@ fn strategy(form: &mut Form<'_>, name: &'static str) -> Option<Strategy> {
 }
 
 fn multiplier(form: &mut Form<'_>) -> Option<f64> {
-    let expected = format!("a number from 1 to {MULTIPLIER_MAX}");
+    let range = RetryDefaults::MULTIPLIER;
+    let expected = format!("a number from {} to {}", range.start(), range.end());
     let number = form.parsed::<f64>("backoff_multiplier", &expected).value()?;
-    if !(1.0..=MULTIPLIER_MAX).contains(&number) {
+    if !range.contains(&number) {
         form.refuse("backoff_multiplier", format!("must be {expected}"));
     }
     Some(number)
