@@ -45,6 +45,20 @@ mod tests {
         assert!(from_data(r#"{"lead":{}}"#).unwrap().ends_with(r#","lead":{},"campaign":null}"#));
     }
 
+    /// A captured lead looks the same to a registered webhook as handed to a URL in the format `raw`.
+    #[test]
+    fn a_captured_lead_is_what_the_format_raw_makes_of_it() {
+        use crate::lead::{Captured, Format, Handoff, Lead, Occasion, Options};
+        let lead =
+            Lead::read(br#"{"email":"ada@example.com","name":"Ada","tags":["vip"]}"#).unwrap();
+        let captured = Captured { lead_id: "lead-1".into(), campaign: None, lead };
+        let options = Options::read(Format::Raw, b"{}").unwrap();
+        let occasion = Occasion { event_id: "evt_1", timestamp_ms: 1_705_228_256_789 };
+        let handoff =
+            Handoff::new(Format::Raw, &captured, &options, "https://a/", occasion).unwrap();
+        assert_eq!(from_data(&captured.to_data()).unwrap(), handoff.call().body);
+    }
+
     #[test]
     fn what_is_missing_is_pointed_at() {
         let error = from_data(r#"{"email":"a@example.com"}"#).unwrap_err();

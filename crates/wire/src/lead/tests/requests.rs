@@ -23,30 +23,10 @@ fn sent(format: Format, captured: &Captured, options: &str, answer: &str) -> Str
     }
 }
 
-/// What the headers of profile `lead` are.
-fn profile() -> Profile {
-    let file = r#"
-        name = "lead"
-        user_agent = "Tidings/<version>"
-        body = "raw"
-        timeout_ms = 30_000
-        secret = "optional"
-        headers = [{ name = "X-Webhook-Event", value = "{event_type}" }]
-        [signature]
-        header = "X-Webhook-Signature"
-        scheme = "hmac_hex"
-        prefix = "sha256="
-        [retry]
-        max_attempts = 4
-        strategy = "exponential"
-    "#;
-    Profile::parse(file).unwrap()
-}
-
 fn request(call: &Call) -> String {
     let body = crate::canonical::canonicalize(call.body.as_bytes()).unwrap();
     assert_eq!(body, call.body.as_bytes(), "built bodies are canonical");
-    let profile = &profile();
+    let profile = Profile::builtin("lead").unwrap();
     let signers = [Signer::new(&Secret::parse("test-secret").unwrap())];
     let custom = [("X-Own", "1"), ("authorization", "forged"), ("x-webhook-event", "forged")];
     let custom = custom.map(|(name, value)| (name.to_owned(), value.to_owned()));
@@ -56,6 +36,7 @@ fn request(call: &Call) -> String {
         delivery: DeliveryView {
             event_type: EVENT_TYPE,
             event_id: "evt_1",
+            event_ms: 0,
             webhook_id: "",
             delivery_id: "dlv_1",
             created_ms: 0,
