@@ -93,3 +93,15 @@ pub const REPLAY_YOUNG_MS: i64 = SECOND_MS;
 pub const REPLAY_COUNTED_MAX: usize = 100_000;
 /// Ended replays are kept so long.
 pub const REPLAY_KEPT_MS: i64 = 30 * DAY_MS;
+
+/// Events that a live stream can be resumed over; what they may take in memory, for one tenant and for
+/// all, bytes. A tenant without listeners takes nothing.
+pub const LIVE_EVENTS_MAX: usize = 1_000;
+pub const LIVE_BYTES_MAX: usize = 4 << 20;
+pub const LIVE_BYTES_ALL_MAX: usize = 128 << 20;
+/// Ids are made before the commit, so an event can be committed behind one with a larger id. A stream
+/// that is resumed by id goes back so far: the longest wait for a commit (200 ms), and much more.
+pub const LIVE_OVERLAP_MS: i64 = SECOND_MS;
+/// Open live streams of one tenant, and of all: each is a socket and a task.
+pub const LISTENERS_MAX: usize = 2_000;
+pub const LISTENERS_ALL_MAX: usize = 10_000;

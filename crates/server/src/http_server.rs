@@ -1,6 +1,7 @@
 //! The HTTP server: HTTP/1.1 with bounded heads, slow clients cut off, and an orderly end.
 
 use std::convert::Infallible;
+use std::pin::pin;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -8,7 +9,6 @@ use axum::Router;
 use hyper::server::conn::http1;
 use hyper::service::service_fn;
 use hyper_util::rt::{TokioIo, TokioTimer};
-use hyper_util::server::graceful::GracefulShutdown;
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::watch;
 use tokio::task::JoinHandle;
@@ -16,9 +16,12 @@ use tokio::task::JoinHandle;
 use crate::api::App;
 use crate::api::outer::outer;
 use crate::api::router::router;
+use crate::patience::Patient;
 
 /// A client has so long to send the head of a request.
 const HEAD_TIMEOUT: Duration = Duration::from_secs(30);
+/// And so long to take a part of the answer.
+const WRITE_PATIENCE: Duration = Duration::from_secs(30);
 /// The head of a request with all its headers, bytes.
 const HEAD_BYTES_MAX: usize = 32 << 10;
 /// After a failed accept (no file descriptors left, usually) wait so long before the next.
@@ -49,14 +52,15 @@ pub fn start(listener: TcpListener, app: Arc<App>) -> HttpServer {
 
 async fn accept(listener: TcpListener, app: Arc<App>, mut stopped: watch::Receiver<Duration>) {
     let router = router(Arc::clone(&app));
-    let graceful = GracefulShutdown::new();
+    // Every connection holds a receiver: told when to end, and gone when it has.
+    let ending = watch::Sender::new(());
     loop {
         let accepted = tokio::select! {
             accepted = listener.accept() => accepted,
             _ = stopped.changed() => break,
         };
         match accepted {
-            Ok((stream, _)) => serve(stream, &app, &router, &graceful),
+            Ok((stream, _)) => serve(stream, &app, &router, ending.subscribe()),
             Err(error) => {
                 tracing::warn!(%error, "a connection could not be accepted");
                 tokio::time::sleep(ACCEPT_PAUSE).await;
@@ -65,10 +69,11 @@ async fn accept(listener: TcpListener, app: Arc<App>, mut stopped: watch::Receiv
     }
     drop(listener);
     let deadline = *stopped.borrow();
-    let _ = tokio::time::timeout(deadline, graceful.shutdown()).await;
+    ending.send_replace(());
+    let _ = tokio::time::timeout(deadline, ending.closed()).await;
 }
 
-fn serve(stream: TcpStream, app: &Arc<App>, router: &Router, graceful: &GracefulShutdown) {
+fn serve(stream: TcpStream, app: &Arc<App>, router: &Router, mut ending: watch::Receiver<()>) {
     let _ = stream.set_nodelay(true);
     let (app, router) = (Arc::clone(app), router.clone());
     let service = service_fn(move |request| {
@@ -79,10 +84,17 @@ fn serve(stream: TcpStream, app: &Arc<App>, router: &Router, graceful: &Graceful
         .timer(TokioTimer::new())
         .header_read_timeout(HEAD_TIMEOUT)
         .max_buf_size(HEAD_BYTES_MAX)
-        .serve_connection(TokioIo::new(stream), service);
-    let connection = graceful.watch(connection);
+        .serve_connection(TokioIo::new(Patient::new(stream, WRITE_PATIENCE)), service)
+        .with_upgrades();
     tokio::spawn(async move {
-        // A client that goes away or speaks no HTTP is its own affair.
+        let mut connection = pin!(connection);
+        tokio::select! {
+            // A client that goes away or speaks no HTTP is its own affair.
+            _ = connection.as_mut() => return,
+            _ = ending.changed() => {}
+        }
+        // The request under way is answered, and none after it.
+        connection.as_mut().graceful_shutdown();
         let _ = connection.await;
     });
 }

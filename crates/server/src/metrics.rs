@@ -28,6 +28,9 @@ pub struct Metrics {
     unsettled: Gauge,
     held_rows: Gauge,
     held_bytes: Gauge,
+    live_listeners: Gauge,
+    /// Live streams that were ended because their listener was too slow.
+    pub live_dropped: Counter,
     pub http_requests: Vec<(u16, Counter)>,
     pub commit_refused: Counter,
 }
@@ -77,6 +80,8 @@ impl Metrics {
             unsettled: gauge("tidings_deliveries_unsettled"),
             held_rows: gauge("tidings_queue_rows_in_memory"),
             held_bytes: gauge("tidings_queue_payload_bytes_in_memory"),
+            live_listeners: gauge("tidings_live_listeners"),
+            live_dropped: counter("tidings_live_dropped_total"),
             http_requests: classes.collect(),
             commit_refused: counter("tidings_writes_refused_total"),
             handle: recorder.handle(),
@@ -119,9 +124,10 @@ impl Metrics {
         }
     }
 
-    /// All figures as text, with the engine's state as it is now.
+    /// All figures as text, with the engine's state and the number of live streams as they are now.
     #[must_use]
-    pub fn render(&self, state: &EngineState) -> String {
+    pub fn render(&self, state: &EngineState, listeners: usize) -> String {
+        self.live_listeners.set(listeners as f64);
         self.in_flight.set(state.in_flight as f64);
         self.unsettled.set(state.unsettled as f64);
         self.held_rows.set(state.held_rows as f64);
@@ -140,6 +146,7 @@ fn describe(recorder: &PrometheusRecorder) {
         ("tidings_retries_scheduled_total", "Retries scheduled."),
         ("tidings_deliveries_ended_total", "Deliveries ended, by status."),
         ("tidings_http_requests_total", "Answers of the API, by class of status."),
+        ("tidings_live_dropped_total", "Live streams ended because their listener was too slow."),
         ("tidings_writes_refused_total", "Writes refused because too much waited (503)."),
     ];
     for (name, text) in counters {
@@ -150,6 +157,7 @@ fn describe(recorder: &PrometheusRecorder) {
         ("tidings_deliveries_unsettled", "Deliveries given out and not settled."),
         ("tidings_queue_rows_in_memory", "Queue rows held in memory."),
         ("tidings_queue_payload_bytes_in_memory", "Payload bytes held in memory."),
+        ("tidings_live_listeners", "Live streams open now."),
         ("tidings_build_info", "The version that runs."),
     ];
     for (name, text) in gauges {

@@ -10,7 +10,7 @@ use tidings_core::dispatch::Signal;
 use tidings_core::id::IdSource;
 use tidings_core::webhook::Webhook;
 use tidings_store::catalogue::webhooks::WebhookRecord;
-use tidings_store::{Control, Store};
+use tidings_store::{Committed, Control, Store};
 use tokio::net::TcpListener;
 use tokio::sync::watch;
 
@@ -20,6 +20,7 @@ use crate::clock::{self, Clock};
 use crate::config::{Settings, parse_hex_key};
 use crate::engine::{Engine, Inbox, Input, Parts};
 use crate::http_server;
+use crate::live::Live;
 use crate::metrics::Metrics;
 use crate::profiles::Profiles;
 use crate::registry::{Outgoing, Registry};
@@ -41,7 +42,8 @@ impl Server {
     /// Opens the store, restores what was owed, starts sending and listens.
     pub async fn start(settings: Settings, clock: Clock) -> Result<Self> {
         let (inbox, inputs) = Inbox::new();
-        let store = open_store(&settings, &clock, &inbox)?;
+        let (live, told) = Live::new();
+        let store = open_store(&settings, &clock, &inbox, &live)?;
         let sealer = Sealer::new(secret_key(&settings)?);
         let keyring = load_keys(&store, settings.admin_key.as_deref()).await?;
         refuse_open_doors(&settings, &keyring)?;
@@ -57,12 +59,14 @@ impl Server {
             metrics: Arc::new(Metrics::new()),
             clock,
             inbox,
+            live,
             store,
         });
         restore_queue(&parts).await?;
         let engine = Engine::start(Arc::clone(&parts), inputs);
         let (stop, stopping) = watch::channel(false);
         tokio::spawn(Arc::clone(&parts.metrics).keep_up(stopping.clone()));
+        tokio::spawn(Arc::clone(&parts.live).run(told, stopping.clone()));
         let listener = TcpListener::bind(settings.listen)
             .await
             .with_context(|| format!("cannot listen on {}", settings.listen))?;
@@ -78,6 +82,8 @@ impl Server {
         let deadline = self.app.settings.stop_deadline;
         self.stop.send_replace(true);
         self.http.stop(deadline / 2).await;
+        // WebSockets have left the HTTP server.
+        let _ = tokio::time::timeout(deadline / 4, self.app.live.ended()).await;
         self.engine.drain(deadline).await;
         self.app.store.close().await;
     }
@@ -94,9 +100,17 @@ fn miss_profiles(webhooks: &[Webhook], profiles: &Profiles) {
     }
 }
 
-fn open_store(settings: &Settings, clock: &Clock, inbox: &Inbox) -> Result<Store> {
-    let sink = inbox.clone();
-    let told = Box::new(move |changes| sink.tell(Input::Committed(changes)));
+fn open_store(
+    settings: &Settings,
+    clock: &Clock,
+    inbox: &Inbox,
+    live: &Arc<Live>,
+) -> Result<Store> {
+    let (engine, live) = (inbox.clone(), Arc::clone(live));
+    let told = Box::new(move |changes: Vec<Committed>| {
+        live.tell(&changes);
+        engine.tell(Input::Committed(changes));
+    });
     let store = Store::open_sqlite(&settings.data_dir, clock.as_fn(), told)?;
     Ok(store)
 }

@@ -137,7 +137,9 @@ async fn the_server_takes_what_the_contract_says() {
         let concrete = path.replace(['{', '}'], "");
         for method in METHODS {
             let verb = Method::from_bytes(method.to_uppercase().as_bytes()).expect("a method");
-            let reply = tidings.send(verb, &concrete, "").await;
+            // What it answers otherwise does not end.
+            let path_and_query = concrete.replace("/api/live", "/api/live?unknown=");
+            let reply = tidings.send(verb, &path_and_query, "").await;
             let taken = reply.status != 405 && !is_no_path(&reply);
             if reply.status == 405 {
                 assert!(!reply.header("allow").is_empty(), "{method} {path}: Allow is missing");

@@ -67,7 +67,7 @@ impl Disk {
             Committed::Settled { id: settled, .. } | Committed::Ended { id: settled, .. } => {
                 *settled == id
             }
-            Committed::Owed(_) | Committed::Disabled { .. } => false,
+            Committed::Accepted(_) | Committed::Owed(_) | Committed::Disabled { .. } => false,
         })
     }
 

@@ -133,6 +133,7 @@ impl Bench {
                 for committed in self.told.recv().await.expect("the store is open") {
                     match committed {
                         Committed::Owed(owed) => self.store.settle(settlement(owed)),
+                        Committed::Accepted(_) => {}
                         _ => ended += 1,
                     }
                 }

@@ -1,6 +1,9 @@
 //! What the committer tells: the queue as it changed, in commit order.
 
+use std::sync::Arc;
+
 use tidings_core::delivery::{Lane, Owed};
+use tidings_core::event::Event;
 use tidings_core::id::{DeliveryId, WebhookId};
 use tidings_core::time::Timestamp;
 
@@ -8,6 +11,8 @@ use tidings_core::time::Timestamp;
 /// more than once.
 #[derive(Debug, Clone)]
 pub enum Committed {
+    /// An event was accepted, whoever wants it; told once, before its deliveries.
+    Accepted(Arc<Event>),
     /// A delivery became owed (published, or sent again by hand).
     Owed(Owed),
     /// A settlement was written; `again` is the row when it is still owed.

@@ -15,6 +15,7 @@ use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 use tidings_core::id::{KeyId, TenantId};
 use tidings_store::catalogue::tenants::DEFAULT;
+use tokio::sync::watch;
 
 use super::App;
 use super::problem::{Problem, Result};
@@ -84,6 +85,8 @@ pub struct Keyring {
     locked: AtomicBool,
     /// Held while keys or tenants change, so that what was checked still holds when it is written.
     changing: tokio::sync::Mutex<()>,
+    /// Changes with every key and tenant that comes or goes.
+    changed: watch::Sender<()>,
 }
 
 impl Keyring {
@@ -102,6 +105,7 @@ impl Keyring {
         let mut keys = self.keys.write().unwrap_or_else(PoisonError::into_inner);
         keys.insert(hash, Arc::new(entry));
         self.locked.store(true, Ordering::Release);
+        self.changed.send_replace(());
     }
 
     /// Whether an admin key is left when this one goes.
@@ -115,6 +119,13 @@ impl Keyring {
     pub fn remove_if(&self, gone: impl Fn(&KeyEntry) -> bool) {
         let mut keys = self.keys.write().unwrap_or_else(PoisonError::into_inner);
         keys.retain(|_, entry| !gone(entry));
+        self.changed.send_replace(());
+    }
+
+    /// Wakes whoever holds a stream open: the caller may be admitted no longer.
+    #[must_use]
+    pub fn changes(&self) -> watch::Receiver<()> {
+        self.changed.subscribe()
     }
 
     pub fn put_tenant(&self, id: TenantId) {
@@ -131,9 +142,18 @@ impl Keyring {
         self.tenants.read().unwrap_or_else(PoisonError::into_inner).contains(&id)
     }
 
-    fn find(&self, key: &str) -> Option<Arc<KeyEntry>> {
-        let keys = self.keys.read().unwrap_or_else(PoisonError::into_inner);
-        keys.get(&hash(key)).cloned()
+    /// Whether a caller would still be let in: streams outlive the keys that they were opened with.
+    #[must_use]
+    pub fn admits(&self, caller: &Caller) -> bool {
+        let has_key = match &caller.key {
+            Some(hash) => self.find(hash).is_some(),
+            None => !self.is_locked(),
+        };
+        has_key && self.has_tenant(caller.tenant)
+    }
+
+    fn find(&self, hash: &KeyHash) -> Option<Arc<KeyEntry>> {
+        self.keys.read().unwrap_or_else(PoisonError::into_inner).get(hash).cloned()
     }
 }
 
@@ -141,6 +161,8 @@ impl Keyring {
 #[derive(Debug, Clone)]
 pub struct Caller {
     pub tenant: TenantId,
+    /// `None`: none was needed.
+    key: Option<KeyHash>,
     admin: bool,
     /// `None`: everything.
     scopes: Option<Arc<KeyEntry>>,
@@ -175,15 +197,16 @@ impl FromRequestParts<Arc<App>> for Caller {
         if !app.keyring.is_locked() {
             refuse_foreign_pages(&parts.headers)?;
             let tenant = acted_for(&parts.headers, &app.keyring)?.unwrap_or(DEFAULT);
-            return Ok(Self { tenant, admin: true, scopes: None });
+            return Ok(Self { tenant, key: None, admin: true, scopes: None });
         }
-        let key = bearer(&parts.headers).ok_or_else(unauthorised)?;
-        let entry = app.keyring.find(key).ok_or_else(unauthorised)?;
+        let hash = hash(bearer(&parts.headers).ok_or_else(unauthorised)?);
+        let entry = app.keyring.find(&hash).ok_or_else(unauthorised)?;
+        let key = Some(hash);
         match entry.tenant {
-            Some(tenant) => Ok(Self { tenant, admin: false, scopes: Some(entry) }),
+            Some(tenant) => Ok(Self { tenant, key, admin: false, scopes: Some(entry) }),
             None => {
                 let tenant = acted_for(&parts.headers, &app.keyring)?.unwrap_or(DEFAULT);
-                Ok(Self { tenant, admin: true, scopes: None })
+                Ok(Self { tenant, key, admin: true, scopes: None })
             }
         }
     }
@@ -233,7 +256,8 @@ fn bearer(headers: &HeaderMap) -> Option<&str> {
     scheme.eq_ignore_ascii_case("bearer").then(|| key.trim())
 }
 
-fn unauthorised() -> Problem {
+/// 401.
+pub fn unauthorised() -> Problem {
     let detail = "an API key is needed: Authorization: Bearer <key>";
     Problem::new(StatusCode::UNAUTHORIZED, "unauthorized", detail)
 }

@@ -13,6 +13,7 @@ pub mod home;
 pub mod html;
 pub mod idempotency;
 pub mod keys;
+pub mod live;
 pub mod openapi;
 pub mod ops;
 pub mod outer;
@@ -36,6 +37,7 @@ use tokio::sync::watch;
 use crate::clock::Clock;
 use crate::config::Settings;
 use crate::engine::{EngineState, Inbox, Parts};
+use crate::live::Live;
 use crate::metrics::Metrics;
 use crate::registry::Registry;
 use crate::replayer::Replayer;
@@ -55,6 +57,7 @@ pub struct App {
     pub clock: Clock,
     pub metrics: Arc<Metrics>,
     pub inbox: Inbox,
+    pub live: Arc<Live>,
     /// For test deliveries, which bypass the queue.
     pub parts: Arc<Parts>,
     pub engine: watch::Receiver<EngineState>,
@@ -86,6 +89,7 @@ impl App {
             clock: parts.clock.clone(),
             metrics: Arc::clone(&parts.metrics),
             inbox: parts.inbox.clone(),
+            live: Arc::clone(&parts.live),
             parts: Arc::clone(parts),
             engine,
             replayer: Replayer::start(Arc::clone(parts), stopping.clone()),

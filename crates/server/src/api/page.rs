@@ -24,12 +24,14 @@ impl ListQuery {
         self.0.get(name).map(String::as_str).filter(|text| !text.is_empty())
     }
 
-    /// 422 for parameters that the operation does not know.
+    /// 422 for parameters that a list does not know: `limit`, `cursor` and these.
     pub fn only(&self, known: &[&'static str]) -> Result<()> {
-        let always = ["limit", "cursor"];
-        let unknown =
-            self.0.keys().find(|n| !known.contains(&n.as_str()) && !always.contains(&n.as_str()));
-        match unknown {
+        self.exactly(&[&["limit", "cursor"], known].concat())
+    }
+
+    /// 422 for parameters that the operation does not know.
+    pub fn exactly(&self, known: &[&'static str]) -> Result<()> {
+        match self.0.keys().find(|name| !known.contains(&name.as_str())) {
             Some(name) => Err(Problem::invalid_field(name.clone(), "is not a known parameter")),
             None => Ok(()),
         }

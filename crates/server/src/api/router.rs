@@ -7,7 +7,9 @@ use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
 use super::deliveries::{attempts, cancel, dead_letters, get, list, redrive, retry};
-use super::{App, events, home, keys, openapi, ops, outer, replays, stats, tenants, webhooks};
+use super::{
+    App, events, home, keys, live, openapi, ops, outer, replays, stats, tenants, webhooks,
+};
 
 /// The whole API.
 pub fn router(app: Arc<App>) -> Router {
@@ -50,6 +52,8 @@ pub fn routes() -> OpenApiRouter<Arc<App>> {
         .routes(routes!(dead_letters::list_dead_letters))
         .routes(routes!(redrive::redrive))
         .routes(routes!(stats::stats))
+        .routes(routes!(live::sse::live))
+        .routes(routes!(live::socket::live_socket))
         .routes(routes!(tenants::list_tenants, tenants::create_tenant))
         .routes(routes!(tenants::delete_tenant))
         .routes(routes!(keys::list_keys, keys::create_key))

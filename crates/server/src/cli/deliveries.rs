@@ -4,6 +4,7 @@ use anyhow::Result;
 use clap::{Args, Subcommand};
 
 use super::client::{Api, Call, Remote, block_on, path};
+use super::ended::Ended;
 use super::input;
 use super::output::{Column, Output};
 
@@ -21,6 +22,7 @@ const EXAMPLES: &str = "\
 Examples:
   tidings deliveries list --status failed --since 1h
   tidings deliveries list --webhook wh_… -o json
+  tidings deliveries tail --status failed,expired
   tidings deliveries attempts dlv_…
   tidings deliveries retry dlv_…";
 
@@ -28,6 +30,10 @@ Examples:
 enum Verb {
     /// Newest first
     List(Search),
+    /// Print them as they end, until Ctrl-C
+    ///
+    /// A delivery that is sent again by hand long after it ended is not told again.
+    Tail(Ended),
     /// One delivery
     Get { id: String },
     /// Its attempts, as sent and as answered
@@ -94,6 +100,7 @@ impl Verb {
                 let items = api.list(&search.call(), search.limit).await?;
                 return output.list(&items, &COLUMNS);
             }
+            Self::Tail(ended) => return ended.follow(api, output).await,
             Self::Attempts { id } => {
                 let call = Call::get(path(["deliveries", id, "attempts"]));
                 return output.list(&api.call(call).await?.page()?.data, &ATTEMPTS);

@@ -10,6 +10,7 @@ mod config;
 mod dead_letters;
 mod deliveries;
 mod demo;
+mod ended;
 mod follow;
 mod input;
 mod keys;

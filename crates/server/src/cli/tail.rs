@@ -1,31 +1,28 @@
-//! `tidings tail`: deliveries as they end.
+//! `tidings tail`: events as they are committed.
 
-use std::mem::replace;
 use std::time::Duration;
 
 use anyhow::Result;
 use clap::Args;
-use serde_json::Value;
+use serde::Deserialize;
+use serde_json::value::RawValue;
+use tidings_core::time::Timestamp;
 
-use super::client::{Failure, Remote, block_on};
-use super::follow::{Follower, Moved};
-use super::output::{Format, Paint, line, plain};
+use super::client::{Api, Call, Failure, Remote, block_on, path};
+use super::output::{Format, Output, Paint, ReaderGone, line, plain};
 
-/// Print deliveries as they end, until Ctrl-C
+/// Print events as they are committed, until Ctrl-C
 ///
-/// A delivery that is sent again by hand long after it ended is not told again.
+/// When the connection breaks it goes on where it was.
 #[derive(Debug, Args)]
 #[command(after_help = EXAMPLES)]
 pub struct Tail {
-    /// Only these statuses: success, failed, cancelled, expired; several with commas
-    #[arg(long, value_delimiter = ',')]
-    status: Vec<String>,
-    /// Only of this webhook
+    /// Only these types; patterns, several with commas
+    #[arg(value_name = "PATTERNS")]
+    types: Option<String>,
+    /// Begin after this event
     #[arg(long, value_name = "ID")]
-    webhook: Option<String>,
-    /// How often to ask the server, milliseconds
-    #[arg(long, value_name = "MS", default_value_t = 1_000, value_parser = clap::value_parser!(u64).range(50..))]
-    interval: u64,
+    after: Option<String>,
     #[command(flatten)]
     remote: Remote,
 }
@@ -33,8 +30,23 @@ pub struct Tail {
 const EXAMPLES: &str = "\
 Examples:
   tidings tail
-  tidings tail --status failed,expired
-  tidings tail -o json | jq .error_message      one JSON object a line";
+  tidings tail 'job.*,lead.captured'
+  tidings tail -o json | jq .data                 one JSON object a line
+
+`tidings deliveries tail` prints what becomes of them.";
+
+/// After a broken connection the next try comes so much later.
+const AGAIN: Duration = Duration::from_millis(500);
+
+/// An event, as far as it is printed.
+#[derive(Deserialize)]
+struct Event<'a> {
+    event_id: &'a str,
+    r#type: &'a str,
+    created_at: i64,
+    #[serde(borrow)]
+    data: &'a RawValue,
+}
 
 impl Tail {
     pub(super) fn run(&self) -> Result<()> {
@@ -42,65 +54,74 @@ impl Tail {
     }
 
     async fn follow(&self) -> Result<()> {
-        let api = self.remote.api()?;
-        let mut follower = Follower::from_now(&api).await?;
-        let mut ticks = tokio::time::interval(Duration::from_millis(self.interval));
-        ticks.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
-        // People and scripts see that nothing is missed from now on.
-        eprintln!("following {}", api.url());
-        let mut is_away = false;
+        let (api, output) = (self.remote.api()?, self.remote.output());
+        let mut last = self.after.clone();
+        let mut is_away = None;
         loop {
-            ticks.tick().await;
-            let moved = match follower.look(&api).await {
-                Ok(moved) => moved,
+            let broke = match self.listen(&api, output, &mut last, &mut is_away).await {
+                Ok(reason) => reason,
                 Err(error) if is_final(&error) => return Err(error),
-                Err(error) => {
-                    if !replace(&mut is_away, true) {
-                        eprintln!("tidings: {error:#}; trying again");
-                    }
-                    continue;
-                }
+                Err(error) => format!("{error:#}"),
             };
-            is_away = false;
-            let mut wanted = moved.iter().filter(|moved| self.wants(moved));
-            wanted.try_for_each(|moved| self.print(moved))?;
+            if is_away != Some(true) {
+                eprintln!("tidings: {broke}; trying again");
+            }
+            is_away = Some(true);
+            tokio::time::sleep(AGAIN).await;
         }
     }
 
-    fn wants(&self, moved: &Moved) -> bool {
-        let delivery = &moved.delivery;
-        let status = delivery.status.as_str();
-        delivery.status.is_final()
-            && (self.status.is_empty() || self.status.iter().any(|wanted| wanted == status))
-            && (self.webhook.is_none() || self.webhook == delivery.webhook_id)
-    }
-
-    fn print(&self, moved: &Moved) -> Result<()> {
-        let output = self.remote.output();
-        if output.quiet {
-            return line(plain(&moved.delivery.id).as_bytes());
+    /// Prints until the stream ends; the reason.
+    async fn listen(
+        &self,
+        api: &Api,
+        output: Output,
+        last: &mut Option<String>,
+        is_away: &mut Option<bool>,
+    ) -> Result<String> {
+        let call = Call::get(path(["live"]))
+            .query("types", self.types.as_deref())
+            .header("last-event-id", last.as_deref());
+        let mut events = api.listen(call).await?;
+        if is_away.replace(false).is_none() {
+            // People and scripts see that nothing is missed from now on.
+            eprintln!("following {}", api.url());
         }
-        if output.format == Format::Json {
-            return line(moved.raw.get());
+        let mut reason = "the connection broke".to_owned();
+        while let Some(told) = events.next().await? {
+            match told.name.as_str() {
+                "" if told.data.is_empty() => {}
+                "" => print(output, &told.data)?,
+                "end" => reason = plain(&told.data).into_owned(),
+                _ => eprintln!("tidings: {}: {}", plain(&told.name), plain(&told.data)),
+            }
+            if !told.id.is_empty() {
+                *last = Some(told.id);
+            }
         }
-        let value: Value = serde_json::from_str(moved.raw.get())?;
-        let text = |name: &str| plain(value[name].as_str().unwrap_or("-")).into_owned();
-        let status = format!("{:9}", text("status"));
-        let paint = Paint::stdout();
-        let status = match value["status"].as_str() {
-            Some("success") => paint.green(&status),
-            _ => paint.red(&status),
-        };
-        let attempts = format!("{} attempts", value["attempt_count"]);
-        let (id, event) = (text("id"), text("event_type"));
-        let to = text(if value["webhook_id"].is_null() { "url" } else { "webhook_id" });
-        let error = value["error_message"].as_str().map(plain).unwrap_or_default();
-        let told = format!("{id}  {status}  {attempts:12}  {to}  {event}  {error}");
-        line(told.trim_end())
+        Ok(reason)
     }
 }
 
-/// Refused: asking again changes nothing. A server that restarts is waited for.
+fn print(output: Output, json: &str) -> Result<()> {
+    let event: Event = serde_json::from_str(json)?;
+    if output.quiet {
+        return line(plain(event.event_id).as_bytes());
+    }
+    if output.format == Format::Json {
+        return line(json);
+    }
+    let paint = Paint::stdout();
+    let at = paint.dim(&Timestamp::from_millis(event.created_at).to_rfc3339());
+    let (id, event_type, data) =
+        (plain(event.event_id), plain(event.r#type), plain(event.data.get()));
+    line(format!("{at}  {id}  {event_type}  {data}"))
+}
+
+/// Refused, or nobody reads: trying again changes nothing. A server that restarts is waited for.
 fn is_final(error: &anyhow::Error) -> bool {
-    error.downcast_ref::<Failure>().is_some_and(|failure| failure.status.is_client_error())
+    let refused = error.downcast_ref::<Failure>().is_some_and(|failure| {
+        failure.status.is_client_error() && failure.status != http::StatusCode::TOO_MANY_REQUESTS
+    });
+    refused || error.is::<ReaderGone>()
 }

@@ -73,6 +73,8 @@ impl Driver {
 
     fn committed(&mut self, change: Committed, now: Timestamp) {
         let signal = match change {
+            // For live streams, which hear of it themselves.
+            Committed::Accepted(_) => return,
             Committed::Owed(owed) => Signal::Owed(owed),
             Committed::Settled { lane, id, again } => Signal::Settled { lane, id, again },
             Committed::Ended { lane, id } => Signal::Ended { lane, id },

@@ -15,6 +15,7 @@ use tidings_store::{Committed, Store};
 use tokio::sync::{mpsc, watch};
 
 use crate::clock::Clock;
+use crate::live::Live;
 use crate::metrics::Metrics;
 use crate::registry::Registry;
 use crate::seal::Sealer;
@@ -62,6 +63,7 @@ pub struct Parts {
     pub clock: Clock,
     pub metrics: Arc<Metrics>,
     pub inbox: Inbox,
+    pub live: Arc<Live>,
 }
 
 /// How the engine stands; published by the driver whenever it has worked.

@@ -122,7 +122,7 @@ fn what_fails_is_tailed_and_sent_again() {
     let served = Served::start();
     let (mut listening, webhook) = served.listen(&["--fail", "1"]);
     served.run(&["webhooks", "update", &webhook, "--max-attempts", "1"]).expect_success();
-    let mut tail = client(&served.url, &["tail", "-o", "json", "--interval", "50"]);
+    let mut tail = client(&served.url, &["deliveries", "tail", "-o", "json", "--interval", "50"]);
     let mut tail = Process::start(&mut tail);
     tail.error_with("following");
     let accepted = served.json(&["publish", "job.failed", r#""text""#]);
@@ -148,7 +148,7 @@ fn what_fails_is_tailed_and_sent_again() {
 }
 
 #[test]
-fn tail_waits_for_a_server_that_restarts_and_misses_nothing() {
+fn tails_wait_for_a_server_that_restarts_and_miss_nothing() {
     let dir = tempdir().unwrap();
     let mut first = Process::start(&mut serve(dir.path()));
     let url = url_of(&mut first);
@@ -156,15 +156,26 @@ fn tail_waits_for_a_server_that_restarts_and_misses_nothing() {
     let mut listening = Process::start(&mut tidings(&["listen", "--port", "0"]));
     let receiver = listening.line().rsplit(' ').next().unwrap().to_owned();
     run(&mut client(&url, &["webhooks", "create", &receiver, "--events", "*"]), b"").json();
-    let mut tail = Process::start(&mut client(&url, &["tail", "-q", "--interval", "50"]));
+    let tail = &["deliveries", "tail", "-q", "--interval", "50"];
+    let mut tail = Process::start(&mut client(&url, tail));
+    let mut live = Process::start(&mut client(&url, &["tail", "a.*", "-o", "json"]));
     tail.error_with("following");
+    live.error_with("following");
     first.signal("TERM");
     assert_eq!(first.end().code(), Some(0));
     tail.error_with("trying again");
+    live.error_with("trying again");
     let mut second = Process::start(&mut serve_at(dir.path(), address));
     assert_eq!(url_of(&mut second), url);
-    run(&mut client(&url, &["publish", "a.b"]), b"").expect_success();
-    assert!(tail.line().starts_with("dlv_"));
+    // Whether they are back already or not.
+    for n in ["1", "2"] {
+        run(&mut client(&url, &["publish", "a.b", n]), b"").expect_success();
+        assert!(tail.line().starts_with("dlv_"));
+        let event: Value = serde_json::from_str(&live.line()).unwrap();
+        assert_eq!((&event["type"], event["data"].to_string().as_str()), (&"a.b".into(), n));
+    }
+    let refused = run(&mut client(&url, &["tail", "a**"]), b"");
+    assert!(refused.stderr.contains("types"), "{refused:?}");
 }
 
 #[test]

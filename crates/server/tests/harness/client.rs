@@ -5,6 +5,7 @@ use std::net::SocketAddr;
 use bytes::Bytes;
 use http::{HeaderMap, Method, Request};
 use http_body_util::{BodyExt as _, Full};
+use hyper::body::Incoming;
 use hyper::client::conn::http1;
 use hyper_util::rt::TokioIo;
 use serde_json::Value;
@@ -13,8 +14,8 @@ use tokio::net::TcpStream;
 /// Calls one server. Cheap to clone.
 #[derive(Debug, Clone)]
 pub struct Client {
-    address: SocketAddr,
-    headers: Vec<(&'static str, String)>,
+    pub(super) address: SocketAddr,
+    pub(super) headers: Vec<(&'static str, String)>,
 }
 
 impl Client {
@@ -95,6 +96,18 @@ impl Line {
         path: &str,
         body: impl Into<Bytes>,
     ) -> hyper::Result<Reply> {
+        let (head, body) = self.open(method, path, body).await?.into_parts();
+        let body = body.collect().await?.to_bytes();
+        Ok(Reply { status: head.status.as_u16(), headers: head.headers, body })
+    }
+
+    /// The same up to the head of the answer.
+    pub async fn open(
+        &mut self,
+        method: Method,
+        path: &str,
+        body: impl Into<Bytes>,
+    ) -> hyper::Result<http::Response<Incoming>> {
         let body = body.into();
         let host = self.client.address.to_string();
         let mut request = Request::builder().method(method).uri(path).header("host", host);
@@ -106,9 +119,7 @@ impl Line {
         }
         let request = request.body(Full::new(body)).expect("a well-formed request");
         self.sender.ready().await?;
-        let (head, body) = self.sender.send_request(request).await?.into_parts();
-        let body = body.collect().await?.to_bytes();
-        Ok(Reply { status: head.status.as_u16(), headers: head.headers, body })
+        self.sender.send_request(request).await
     }
 }
 

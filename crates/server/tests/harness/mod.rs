@@ -24,6 +24,7 @@
 //! - [`Tidings::advance`] moves its clock on, so that tomorrow's retry comes now.
 //! - [`Receiver`] records what arrives and answers what it is told ([`Receiver::answers`]);
 //!   [`Receiver::next`] waits for the next request, [`Receiver::hold`] lets answers wait.
+//! - [`Client::listen`] and [`Client::socket`] open live streams.
 //! - [`Binary`] is the same server as the process that users run, for tests that kill it, stop it or
 //!   need its log.
 //! - Nothing sleeps for a fixed time. Whatever waits gives up after [`PATIENCE`] and says for what.
@@ -33,6 +34,7 @@
 
 mod binary;
 mod client;
+mod live;
 mod receiver;
 
 use std::sync::Arc;
@@ -50,6 +52,7 @@ use tidings_server::serve::Server;
 
 pub use binary::Binary;
 pub use client::{Client, Line, Reply};
+pub use live::{Closed, Socket, Stream, Told};
 pub use receiver::{Received, Receiver, Response};
 
 /// Whoever waits for longer than this waits in vain.

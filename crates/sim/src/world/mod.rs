@@ -316,6 +316,7 @@ impl World {
     fn hear(&mut self, told: Vec<Committed>) -> Result<(), String> {
         for change in told {
             match change {
+                Committed::Accepted(_) => {}
                 Committed::Owed(owed) => self.signal(Signal::Owed(owed)),
                 Committed::Settled { lane, id, again } => {
                     self.signal(Signal::Settled { lane, id, again });

@@ -31,6 +31,7 @@ macro_rules! conformance_suite {
     ($run:ident) => {
         $run! {
             publishing_answers_commits_and_hands_over
+            accepted_events_are_told_once
             payloads_come_back_byte_for_byte
             the_same_key_gets_the_same_answer
             another_body_under_a_key_is_a_conflict

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use tidings_core::delivery::{Lane, Owed, Payload};
 use tidings_core::id::DeliveryId;
 use tidings_core::publication::{Publication, Published};
+use tidings_core::settlement::Settlement;
 
 use super::world::{Factory, TENANT, World, key};
 use crate::{Change, Statement, WriteError};
@@ -241,4 +242,29 @@ pub async fn a_closed_store_says_so(factory: &dyn Factory) {
     assert_eq!(world.store.lanes().await, Err(crate::ReadError::Closed));
     let world = world.reopen();
     assert_eq!(world.store.lanes().await, Ok(Vec::new()));
+}
+
+/// In commit order, once, with or without deliveries; what was accepted before is not told again.
+pub async fn accepted_events_are_told_once(factory: &dyn Factory) {
+    let mut world = World::new(factory);
+    let webhook = world.webhook_id();
+    let named = |world: &World<'_>| {
+        let mut event = world.event(b"{}");
+        event.client_id = Some("order-1".into());
+        let events = vec![world.planned(event, &[webhook])];
+        Publication { tenant: TENANT, key: None, events }
+    };
+    let (first, again) = (named(&world), named(&world));
+    let unwanted = world.publication(&[]);
+    let announced = world.publication(&[]);
+    let order = [&first, &unwanted, &announced].map(|it| it.events[0].event.id);
+    world.store.publish(first).await.expect("published");
+    assert!(world.store.publish(again).await.expect("answered").events[0].duplicate);
+    world.store.publish(unwanted).await.expect("published");
+    let owed = world.told_owed(1).await.remove(0);
+    let settlement = Settlement { announcements: vec![announced], ..world.success(&owed) };
+    world.settle(settlement).await;
+    for id in order {
+        assert_eq!(world.told_accepted().await.id, id);
+    }
 }

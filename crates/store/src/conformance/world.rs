@@ -33,6 +33,7 @@ pub struct World<'f> {
     factory: &'f dyn Factory,
     pub store: Store,
     told: UnboundedReceiver<Vec<Committed>>,
+    accepted: UnboundedReceiver<Arc<Event>>,
     clock: Arc<AtomicI64>,
     ids: IdSource,
 }
@@ -43,22 +44,34 @@ impl std::fmt::Debug for World<'_> {
     }
 }
 
-fn open(
-    factory: &dyn Factory,
-    clock: &Arc<AtomicI64>,
-) -> (Store, UnboundedReceiver<Vec<Committed>>) {
-    let (sender, told) = unbounded_channel();
+/// What the sink is told, accepted events apart from the queue's changes.
+struct Told {
+    changes: UnboundedReceiver<Vec<Committed>>,
+    accepted: UnboundedReceiver<Arc<Event>>,
+}
+
+fn open(factory: &dyn Factory, clock: &Arc<AtomicI64>) -> (Store, Told) {
+    let (tell_changes, changes) = unbounded_channel();
+    let (tell_accepted, accepted) = unbounded_channel();
     let read = Arc::clone(clock);
     let now: Now = Arc::new(move || Timestamp::from_millis(read.load(Ordering::Relaxed)));
-    let sink: Sink = Box::new(move |batch| drop(sender.send(batch)));
-    (factory.open(now, sink).expect("the store opens"), told)
+    let sink: Sink = Box::new(move |mut batch| {
+        for event in batch.extract_if(.., |one| matches!(one, Committed::Accepted(_))) {
+            let Committed::Accepted(event) = event else { continue };
+            drop(tell_accepted.send(event));
+        }
+        if !batch.is_empty() {
+            drop(tell_changes.send(batch));
+        }
+    });
+    (factory.open(now, sink).expect("the store opens"), Told { changes, accepted })
 }
 
 impl<'f> World<'f> {
     pub fn new(factory: &'f dyn Factory) -> Self {
         let clock = Arc::new(AtomicI64::new(START));
-        let (store, told) = open(factory, &clock);
-        Self { factory, store, told, clock, ids: IdSource::new(1, 0) }
+        let (store, Told { changes, accepted }) = open(factory, &clock);
+        Self { factory, store, told: changes, accepted, clock, ids: IdSource::new(1, 0) }
     }
 
     pub fn now(&self) -> Timestamp {
@@ -77,8 +90,8 @@ impl<'f> World<'f> {
     pub fn reopen(self) -> World<'f> {
         let Self { factory, store, clock, ids, .. } = self;
         drop(store);
-        let (store, told) = open(factory, &clock);
-        World { factory, store, told, clock, ids }
+        let (store, Told { changes, accepted }) = open(factory, &clock);
+        World { factory, store, told: changes, accepted, clock, ids }
     }
 
     pub fn event(&self, data: &[u8]) -> Event {
@@ -139,6 +152,12 @@ impl<'f> World<'f> {
     /// The next that are told.
     pub async fn told(&mut self) -> Vec<Committed> {
         let told = tokio::time::timeout(PATIENCE, self.told.recv()).await;
+        told.expect("the sink is told in time").expect("the store is open")
+    }
+
+    /// The next event that is told as accepted.
+    pub async fn told_accepted(&mut self) -> Arc<Event> {
+        let told = tokio::time::timeout(PATIENCE, self.accepted.recv()).await;
         told.expect("the sink is told in time").expect("the store is open")
     }
 

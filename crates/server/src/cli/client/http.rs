@@ -2,8 +2,9 @@
 
 use anyhow::{Context as _, Result, anyhow, bail};
 use bytes::Bytes;
-use http::{Request, StatusCode};
+use http::{Request, Response, StatusCode};
 use http_body_util::{BodyExt as _, Full, Limited};
+use hyper::body::Incoming;
 use hyper::client::conn::http1;
 use hyper_util::rt::TokioIo;
 use rustls::pki_types::ServerName;
@@ -23,6 +24,23 @@ pub(super) async fn send(
     request: Request<Full<Bytes>>,
     ca_pem: Option<&[u8]>,
 ) -> Result<(StatusCode, Bytes)> {
+    let response = open(url, request, ca_pem).await?;
+    let status = response.status();
+    Ok((status, read(response.into_body()).await?))
+}
+
+/// The whole body of an answer.
+pub(super) async fn read(body: Incoming) -> Result<Bytes> {
+    let body = Limited::new(body, ANSWER_BYTES_MAX).collect().await;
+    Ok(body.map_err(|error| anyhow!(error))?.to_bytes())
+}
+
+/// Connects, asks, reads the head of the answer.
+pub(super) async fn open(
+    url: &Url,
+    request: Request<Full<Bytes>>,
+    ca_pem: Option<&[u8]>,
+) -> Result<Response<Incoming>> {
     let host = url.host_str().context("the URL has no host")?;
     // Brackets belong to the URL, not to the address.
     let host = host.trim_start_matches('[').trim_end_matches(']');
@@ -38,7 +56,7 @@ pub(super) async fn send(
     }
 }
 
-async fn exchange<S>(stream: S, request: Request<Full<Bytes>>) -> Result<(StatusCode, Bytes)>
+async fn exchange<S>(stream: S, request: Request<Full<Bytes>>) -> Result<Response<Incoming>>
 where
     S: AsyncRead + AsyncWrite + Send + Unpin + 'static,
 {
@@ -50,6 +68,5 @@ where
     if status.is_redirection() {
         bail!("it redirects ({status}): give the URL that it leads to");
     }
-    let body = Limited::new(response.into_body(), ANSWER_BYTES_MAX).collect().await;
-    Ok((status, body.map_err(|error| anyhow!(error))?.to_bytes()))
+    Ok(response)
 }

@@ -1,6 +1,7 @@
 //! The API as the commands call it.
 
 mod call;
+mod events;
 mod failure;
 mod http;
 
@@ -14,6 +15,7 @@ use serde_json::value::RawValue;
 use url::Url;
 
 pub(super) use call::{Call, path};
+pub(super) use events::Events;
 pub(super) use failure::Failure;
 
 use super::output::{Format, Output};
@@ -136,18 +138,36 @@ impl Api {
         let url = call.url(&self.base);
         let request = call.request(&url, self.key.as_deref(), self.tenant.as_deref())?;
         let sent = http::send(&url, request, self.ca_pem.as_deref());
-        let sent = tokio::time::timeout(REQUEST_TIMEOUT, sent).await;
-        let server = self.url();
-        let (status, body) = match sent {
-            Ok(answered) => answered.with_context(|| {
-                format!("cannot reach {server} (--url or TIDINGS_URL names another server)")
-            })?,
-            Err(_) => bail!("{server} did not answer within {} s", REQUEST_TIMEOUT.as_secs()),
-        };
+        let (status, body) = self.in_time(sent).await?;
         if status.is_success() {
             Ok(Answer { body })
         } else {
             Err(Failure::new(status, &body).into())
+        }
+    }
+
+    /// Opens a stream of server-sent events.
+    pub(super) async fn listen(&self, call: Call) -> Result<Events> {
+        let url = call.url(&self.base);
+        let request = call.request(&url, self.key.as_deref(), self.tenant.as_deref())?;
+        let opened = self.in_time(http::open(&url, request, self.ca_pem.as_deref())).await?;
+        let status = opened.status();
+        if status.is_success() {
+            Ok(Events::new(opened.into_body()))
+        } else {
+            let body = self.in_time(http::read(opened.into_body())).await?;
+            Err(Failure::new(status, &body).into())
+        }
+    }
+
+    /// What comes from the server, with its name when it does not come.
+    async fn in_time<T>(&self, coming: impl Future<Output = Result<T>>) -> Result<T> {
+        let server = self.url();
+        match tokio::time::timeout(REQUEST_TIMEOUT, coming).await {
+            Ok(answered) => answered.with_context(|| {
+                format!("cannot reach {server} (--url or TIDINGS_URL names another server)")
+            }),
+            Err(_) => bail!("{server} did not answer within {} s", REQUEST_TIMEOUT.as_secs()),
         }
     }
 

@@ -45,7 +45,7 @@ Nothing is kept: the store is in a temporary directory that is removed at the en
 
 Examples:
   tidings demo
-  tidings demo --forever --port 4000     then, in another terminal: tidings tail";
+  tidings demo --forever --port 4000     then, in another terminal: tidings deliveries tail";
 
 const EVENTS: u64 = 12;
 const BETWEEN_EVENTS: Duration = Duration::from_millis(800);

@@ -1,5 +1,7 @@
 //! Settlements: what an attempt led to.
 
+use std::sync::Arc;
+
 use tidings_core::delivery::{Owed, Status};
 use tidings_core::id::{DeliveryId, WebhookId};
 use tidings_core::publication::Publication;
@@ -192,7 +194,7 @@ impl Tx<'_> {
     }
 }
 
-/// Tells of the deliveries of the events that were new.
+/// Tells of the events that were new, each before its deliveries.
 pub(crate) fn tell_published(
     publication: &Publication,
     answer: &PublishAnswer,
@@ -203,6 +205,7 @@ pub(crate) fn tell_published(
     }
     for (planned, published) in publication.events.iter().zip(&answer.events) {
         if !published.duplicate {
+            told.push(Committed::Accepted(Arc::clone(&planned.event)));
             let owed = planned.deliveries.iter().map(|owed| owed_with(owed, &planned.event));
             told.extend(owed.map(Committed::Owed));
         }
