@@ -30,8 +30,8 @@ const BEATS_MISSED_MAX: u32 = 2;
 ///
 /// Each text message is a `LiveEvent`, or has a `control`: `{"control": "listening", "types": […]}` at
 /// first and after a message `{"types": ["job.*"]}`, which changes the filter from then on;
-/// `{"control": "gap"}` when events may be missing. The server pings every 15 seconds. It closes with 1008 (too slow, key revoked, a
-/// message that is no filter) or 1012 (it stops), and the reason in words.
+/// `{"control": "gap"}` when events may be missing. The server pings every 15 seconds. It closes with
+/// 1008 (too slow, key revoked, a message that is no filter) or 1012 (it stops), and the reason in words.
 #[utoipa::path(
     get, path = "/api/live/ws", tag = "live", operation_id = "live_socket",
     params(
