@@ -7,14 +7,30 @@
 //!
 //! | to | read |
 //! |---|---|
-//! | verify what you receive | [`verify`] |
+//! | verify what you receive | [`verify`]; with axum `extract` |
 //! | know what a kind of receiver expects | [`profile`] and the files beside it |
 //! | send | [`body::build`], then [`request::compose`] |
 //! | hand a lead to an e-mail or automation service | [`lead`] |
-//! | sign by hand | [`sign`], with keys of [`secret`] and [`ed25519`] |
+//! | sign by hand | [`sign`], with keys of [`secret`] and [`ed25519`]; [`keys`] reads both |
 //! | print JSON as JavaScript does | [`canonical`] |
 //!
-//! # One request
+//! # Receiving
+//!
+//! ```
+//! use tidings_wire::verify::{Scheme, Verifier, Why};
+//!
+//! let verifier = Verifier::new(Scheme::Slack, &["8f742231b10e8888abcd99yyyzzz85a5"])?;
+//! let headers = [("X-Slack-Request-Timestamp", "1531420618"), ("X-Slack-Signature", "v0=a2114d")];
+//! let refused = verifier.verify(&headers, b"token=xyzz0", 1_531_420_618).unwrap_err();
+//! assert_eq!(refused.why, Why::InvalidSignature); // for the log; the sender gets 401 alone
+//! # Ok::<(), tidings_wire::verify::SetupError>(())
+//! ```
+//!
+//! Headers come from lists of names and values, from anything that implements
+//! [`Headers`](verify::Headers), and with the feature `http` from its `HeaderMap`. With the feature
+//! `axum` there are extractors, and `examples/receiver.rs` is a receiver in thirty lines.
+//!
+//! # One request, from end to end
 //!
 //! ```
 //! use tidings_wire::body::{self, EventView, WebhookView};
@@ -62,6 +78,11 @@
 //! ```
 
 #![warn(missing_docs)]
+
+/// The examples of the README, tested.
+#[cfg(doctest)]
+#[doc = include_str!("../README.md")]
+struct Readme;
 
 pub mod body;
 pub mod canonical;
