@@ -69,6 +69,18 @@ impl Store {
         Ok(())
     }
 
+    /// Waits until the disk has lost what it was told to keep, which usually is never; tells how. From
+    /// then on everything that writes answers `Closed`, and nothing in memory may be built upon: the
+    /// process is to end and to start again from what the disk has.
+    pub async fn lost(&self) -> String {
+        let mut lost = self.queue.lost();
+        match lost.wait_for(Option::is_some).await.map(|why| why.clone()) {
+            Ok(why) => why.unwrap_or_default(),
+            // The store is gone, so it loses nothing any more.
+            Err(_) => std::future::pending().await,
+        }
+    }
+
     /// Commits what has been submitted, brings it all into the database file and releases it.
     /// Afterwards everything answers `Closed`.
     pub async fn close(&self) {

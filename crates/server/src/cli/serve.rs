@@ -2,7 +2,7 @@
 
 use std::path::PathBuf;
 
-use anyhow::Result;
+use anyhow::{Result, bail};
 use clap::Args;
 use tokio::signal::unix::{SignalKind, signal};
 
@@ -103,6 +103,10 @@ async fn serve(settings: Settings) -> Result<()> {
     tokio::select! {
         _ = terminate.recv() => {}
         _ = interrupt.recv() => {}
+        why = server.app.store.lost() => {
+            // Not in order: nothing that is in memory may be written any more.
+            bail!("the disk failed to keep what was written ({why}); start again once it can be trusted")
+        }
     }
     tracing::info!("stopping");
     server.stop().await;

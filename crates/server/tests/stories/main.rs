@@ -9,6 +9,7 @@
 #[path = "../harness/mod.rs"]
 mod harness;
 
+mod bad_disk;
 mod bytes;
 mod crash;
 mod disk_full;
@@ -16,6 +17,7 @@ mod isolation;
 mod ledger;
 mod official_verifiers;
 mod outcomes;
+mod power_cut;
 mod replay;
 mod stop;
 
@@ -23,6 +25,13 @@ use std::path::Path;
 
 use harness::Client;
 use serde_json::{Value, json};
+
+/// Says, past the test's captured output, that a story could not be told here.
+fn skipped(needs: &str, why: &str) {
+    use std::io::Write as _;
+    let line = format!("SKIPPED: this story needs {needs}: {why}\n");
+    let _ = std::io::stderr().write_all(line.as_bytes());
+}
 
 /// Registers a webhook to `url` that hears everything, with further fields, and returns what is answered.
 async fn register(client: &Client, url: &str, more: Value) -> Value {

@@ -51,6 +51,7 @@ async fn a_receiver_that_was_broken_gets_what_it_did_not_take() {
         register(&server, &receiver.url(), json!({"retry_config": {"max_attempts": 1}})).await;
     publish(&server, "good").await;
     receiver.next().await;
+    assert_eq!(settled_totals(&server).await["success"], 1);
     receiver.answers(500);
     // Fewer than open the breaker.
     for n in 0..8 {

@@ -6,6 +6,7 @@ use std::time::Duration;
 use tidings_core::batch::{Batcher, Class, Weight};
 use tidings_core::limits::FANOUT_SLICE;
 use tidings_core::publication::Publication;
+use tokio::sync::watch;
 
 use crate::change::Control;
 use crate::error::WriteError;
@@ -16,6 +17,8 @@ pub(crate) struct Committer {
     state: Mutex<State>,
     wake: Condvar,
     pub(crate) now: Now,
+    /// Why nothing more can be written, once that is so.
+    lost: watch::Sender<Option<String>>,
 }
 
 #[derive(Default)]
@@ -28,7 +31,7 @@ struct State {
 
 impl Committer {
     pub(crate) fn new(now: Now) -> Self {
-        Self { state: Mutex::default(), wake: Condvar::new(), now }
+        Self { state: Mutex::default(), wake: Condvar::new(), now, lost: watch::Sender::default() }
     }
 
     /// Nothing under this lock can panic half-way through a change.
@@ -69,6 +72,21 @@ impl Committer {
             state.writer_sleeps = false;
         }
         (state.batcher.take(), state.closing)
+    }
+
+    /// Takes nothing more, and what waits is refused: the disk has lost what it was told to keep.
+    pub(crate) fn lose(&self, text: String) {
+        self.lost.send_replace(Some(text));
+        self.abandon();
+    }
+
+    pub(crate) fn is_lost(&self) -> bool {
+        self.lost.borrow().is_some()
+    }
+
+    /// Waits until [`Self::lose`].
+    pub(crate) fn lost(&self) -> watch::Receiver<Option<String>> {
+        self.lost.subscribe()
     }
 
     /// Takes nothing more; what waits is still committed.

@@ -13,7 +13,7 @@ use std::pin::Pin;
 
 use tidings_core::publication::Publication;
 use tidings_core::settlement::Settlement;
-use tokio::sync::oneshot;
+use tokio::sync::{oneshot, watch};
 
 use crate::change::{Change, ChangeAnswer, Control, ControlAnswer, PublishAnswer};
 use crate::error::{ReadError, WriteError};
@@ -46,6 +46,8 @@ pub(crate) trait Queue: Debug + Send + Sync {
     fn submit(&self, job: Job);
     /// Runs a shared query: `$1`, `$2` … in order of first appearance.
     fn rows(&self, reader: Reader, sql: Cow<'static, str>, args: Vec<Value>) -> Reading<'_>;
+    /// Why nothing more can be written, once the disk has lost what it was told to keep.
+    fn lost(&self) -> watch::Receiver<Option<String>>;
     fn close(&self) -> Pin<Box<dyn Future<Output = ()> + Send + '_>>;
 }
 

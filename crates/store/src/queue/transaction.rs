@@ -81,6 +81,8 @@ pub(crate) enum Fault {
     Statement,
     /// The database's: it fails whatever is tried.
     Database,
+    /// The disk did not take what it was told to keep: what is there can no longer be trusted.
+    Lost,
 }
 
 impl Trouble {

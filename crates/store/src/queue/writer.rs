@@ -68,6 +68,11 @@ impl<D: Database> Writer<D> {
         let _abandon = Abandon(Arc::clone(&self.committer));
         loop {
             let (jobs, closing) = self.committer.take(self.patience());
+            if self.committer.is_lost() {
+                // Not even closed in order: that would write.
+                std::mem::forget(self.database);
+                return jobs.into_iter().for_each(|job| job.refuse(WriteError::Closed));
+            }
             let works = self.gather(jobs, closing);
             if works.is_empty() && closing {
                 break;
@@ -126,6 +131,14 @@ impl<D: Database> Writer<D> {
         let (text, pause) = match result {
             Ok(Ok(done)) => return self.finish(works, done),
             Ok(Err(Trouble { fault: Fault::Database, text })) => (text, TROUBLE_MS),
+            Ok(Err(Trouble { fault: Fault::Lost, text })) => {
+                tracing::error!(
+                    error = text,
+                    "a sync of the database failed: nothing more is written"
+                );
+                self.fail(works, &text, Timestamp::MAX);
+                return self.committer.lose(text);
+            }
             Ok(Err(Trouble { text, .. })) => (text, POISON_MS),
             Err(_) => ("a panic of the writer".to_owned(), POISON_MS),
         };

@@ -10,6 +10,7 @@ use std::thread::JoinHandle;
 use std::time::Duration;
 
 use rusqlite::{Connection, params_from_iter};
+use tokio::sync::watch;
 
 use self::checkpoint::Checkpoints;
 use self::readers::Readers;
@@ -31,6 +32,10 @@ mod write;
 /// Where the database and the lock are, in the data directory.
 const DATABASE: &str = "tidings.db";
 const LOCK: &str = "tidings.lock";
+/// The write-ahead log, where there is one.
+const LOG: &str = "tidings.db-wal";
+/// Bytes of it that are written anew at once.
+const RENEWED_AT_ONCE: usize = 1 << 20;
 
 /// Older ones can lose committed writes when two connections write and checkpoint at once (the
 /// WAL-reset bug).
@@ -71,12 +76,13 @@ impl Sqlite {
         let lock = lock(dir)?;
         let path = dir.join(DATABASE);
         let database = |error: rusqlite::Error| OpenError::Database(error.to_string());
+        let io = |source| OpenError::Io { path: dir.to_owned(), source };
+        renew(&dir.join(LOG)).map_err(io)?;
         let mut conn = connect(&path).map_err(database)?;
         schema::migrate(&mut conn)?;
         let helper = connect(&path).map_err(database)?;
         let page_size: i64 =
             conn.query_row("PRAGMA page_size", [], |row| row.get(0)).map_err(database)?;
-        let io = |source| OpenError::Io { path: dir.to_owned(), source };
         let page_size = page_size.unsigned_abs();
         let checkpoints = Checkpoints::start(&mut conn, helper, page_size, BUSY_TIMEOUT)?;
         let committer = Arc::new(Committer::new(now));
@@ -127,6 +133,26 @@ fn lock(dir: &Path) -> Result<File, OpenError> {
     }
 }
 
+/// Writes the log that the last process left anew and syncs it. It may have died of a sync that failed,
+/// and what the kernel then shows of the log need not be on the disk; recovery would build on it.
+fn renew(log: &Path) -> std::io::Result<()> {
+    use std::os::unix::fs::FileExt as _;
+    let file = match File::options().read(true).write(true).open(log) {
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(()),
+        other => other?,
+    };
+    let mut buffer = vec![0; RENEWED_AT_ONCE];
+    let mut at = 0;
+    loop {
+        let read = file.read_at(&mut buffer, at)?;
+        if read == 0 {
+            return file.sync_all();
+        }
+        file.write_all_at(&buffer[..read], at)?;
+        at += read as u64;
+    }
+}
+
 /// A connection that writes.
 fn connect(path: &Path) -> rusqlite::Result<Connection> {
     let conn = Connection::open(path)?;
@@ -166,6 +192,10 @@ impl Queue for Sqlite {
             Reader::Dispatcher => &self.queue,
         };
         Box::pin(readers.run(move |conn| shared(conn, &sql, &args)))
+    }
+
+    fn lost(&self) -> watch::Receiver<Option<String>> {
+        self.committer.lost()
     }
 
     fn close(&self) -> Pin<Box<dyn Future<Output = ()> + Send + '_>> {

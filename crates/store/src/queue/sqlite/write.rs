@@ -154,9 +154,18 @@ impl ToSql for Cell<'_> {
     }
 }
 
+/// A sync that failed. The kernel may have given up the pages and call the next one a success.
+fn is_failed_sync(error: &rusqlite::Error) -> bool {
+    use rusqlite::ffi::{SQLITE_IOERR_DIR_FSYNC, SQLITE_IOERR_FSYNC};
+    error
+        .sqlite_error()
+        .is_some_and(|e| [SQLITE_IOERR_FSYNC, SQLITE_IOERR_DIR_FSYNC].contains(&e.extended_code))
+}
+
 impl From<rusqlite::Error> for Trouble {
     fn from(error: rusqlite::Error) -> Self {
         let fault = match error.sqlite_error_code() {
+            _ if is_failed_sync(&error) => Fault::Lost,
             Some(ErrorCode::ConstraintViolation) => Fault::Constraint,
             None
             | Some(
