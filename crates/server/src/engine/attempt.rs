@@ -38,7 +38,8 @@ pub(super) struct Running {
 
 impl Running {
     pub(super) fn new(owed: Owed, parts: Arc<Parts>) -> Self {
-        let started_at = parts.clock.now();
+        // Signed and shown to others.
+        let started_at = parts.clock.wall();
         let revision = owed.revision;
         Self { owed: Some(owed), parts, started_at, revision, rules: None }
     }
