@@ -8,6 +8,7 @@ pub mod api;
 pub mod cli;
 pub mod clock;
 pub mod config;
+pub mod direct;
 pub mod engine;
 pub mod http_server;
 pub mod live;

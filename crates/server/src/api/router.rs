@@ -6,7 +6,7 @@ use axum::Router;
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
-use super::deliveries::{attempts, cancel, dead_letters, get, list, redrive, retry};
+use super::deliveries::{attempts, cancel, dead_letters, get, list, publish, redrive, retry};
 use super::{
     App, events, home, keys, live, openapi, ops, outer, replays, stats, tenants, webhooks,
 };
@@ -43,7 +43,7 @@ pub fn routes() -> OpenApiRouter<Arc<App>> {
         .routes(routes!(replays::list::list_replays))
         .routes(routes!(replays::get::get_replay))
         .routes(routes!(replays::cancel::cancel_replay))
-        .routes(routes!(list::list_deliveries))
+        .routes(routes!(list::list_deliveries, publish::publish_delivery))
         .routes(routes!(get::get_delivery))
         .routes(routes!(attempts::list_attempts))
         .routes(routes!(retry::retry_delivery))

@@ -6,7 +6,12 @@ use crate::harness::{Received, Receiver, Tidings};
 use crate::{HOUR_MS, hourly, publish, settled, text, webhook};
 
 /// A shown request is what was received: URL, headers, and every byte of the body.
-fn assert_as_received(shown: &Value, receiver: &Receiver, received: &Received, masked: &[&str]) {
+pub fn assert_as_received(
+    shown: &Value,
+    receiver: &Receiver,
+    received: &Received,
+    masked: &[&str],
+) {
     assert_eq!(shown["method"], received.method.as_str());
     assert_eq!(shown["url"], receiver.url());
     assert_eq!(text(&shown["body"]).as_bytes(), &received.body[..]);

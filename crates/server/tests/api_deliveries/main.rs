@@ -5,6 +5,7 @@ mod harness;
 
 mod attempts;
 mod by_hand;
+mod direct;
 mod reading;
 
 use harness::{Receiver, Tidings, eventually};

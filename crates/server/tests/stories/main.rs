@@ -12,6 +12,7 @@ mod harness;
 mod bad_disk;
 mod bytes;
 mod crash;
+mod direct;
 mod disk_full;
 mod isolation;
 mod ledger;

@@ -6,6 +6,7 @@ pub mod cancel;
 pub mod dead_letters;
 pub mod get;
 pub mod list;
+pub mod publish;
 pub mod redrive;
 pub mod retry;
 pub mod view;

@@ -6,7 +6,7 @@
 pub mod create;
 pub mod delete;
 pub mod deliveries;
-mod fields;
+pub(super) mod fields;
 pub mod get;
 pub mod health;
 pub mod list;

@@ -3,6 +3,7 @@
 //! Everything wrong is noted in the form with its pointer; whoever calls throws the webhook away when
 //! the form is not sound. An object or a list that is given replaces the old one whole.
 
+pub mod direct;
 mod filters;
 mod headers;
 mod retry;
@@ -35,28 +36,32 @@ pub enum Mode {
     Put,
     /// Left out: stays. Null: back to the default.
     Patch,
+    /// Both: the default. What is read is answered to nobody.
+    Direct,
 }
 
 /// Reads the fields that a webhook's owner sets into `webhook`, which holds what they are now.
 pub fn read(form: &mut Form<'_>, app: &App, mode: Mode, webhook: &mut Webhook) {
     let mut reader = Reader { form, app, mode };
-    reader.url(webhook);
+    reader.url("url", webhook);
     reader.events(webhook);
     reader.name(webhook);
     let profile = reader.profile(webhook);
     reader.told_events(webhook, &profile);
     reader.body(webhook, &profile);
-    reader.secret(webhook, &profile);
+    reader.secret("secret", webhook, &profile);
     reader.filters(webhook);
     reader.headers(webhook, &profile);
     reader.retry(webhook, &profile);
-    reader.limits(webhook, &profile);
+    reader.limits(webhook);
+    reader.timeout(webhook, &profile);
     reader.switches(webhook);
     if mode != Mode::Create {
         reader.read_only(webhook);
     }
 }
 
+#[derive(Debug)]
 struct Reader<'f, 'a> {
     form: &'f mut Form<'a>,
     app: &'f App,
@@ -67,7 +72,7 @@ impl<'a> Reader<'_, 'a> {
     /// Judges null by the mode; `unset` says whether the field has its default already.
     fn settle<T>(&mut self, name: &str, given: Given<T>, unset: bool) -> Given<T> {
         match (given, self.mode) {
-            (Given::Null, Mode::Create) => Given::Absent,
+            (Given::Null, Mode::Create | Mode::Direct) => Given::Absent,
             (Given::Null, Mode::Put) => {
                 if !unset {
                     self.form.refuse(name, "must not be null; PATCH takes null for the default");
@@ -82,7 +87,7 @@ impl<'a> Reader<'_, 'a> {
     fn settle_required<T>(&mut self, name: &str, given: Given<T>) -> Option<T> {
         match given {
             Given::Value(value) => Some(value),
-            Given::Absent if self.mode != Mode::Create => None,
+            Given::Absent if matches!(self.mode, Mode::Put | Mode::Patch) => None,
             Given::Absent | Given::Null => {
                 self.form.require(name);
                 None
@@ -95,14 +100,14 @@ impl<'a> Reader<'_, 'a> {
         self.settle(name, given, unset)
     }
 
-    fn url(&mut self, webhook: &mut Webhook) {
-        let given = self.form.text("url");
-        let Some(url) = self.settle_required("url", given) else { return };
+    fn url(&mut self, name: &'static str, webhook: &mut Webhook) {
+        let given = self.form.text(name);
+        let Some(url) = self.settle_required(name, given) else { return };
         match self.app.registry.egress().parse_url(&url) {
             Ok(to) => {
                 webhook.url = format!("{}://{}{}", to.scheme, to.authority, to.path_and_query);
             }
-            Err(error) => self.form.refuse("url", error.detail),
+            Err(error) => self.form.refuse(name, error.detail),
         }
     }
 
@@ -184,8 +189,8 @@ impl<'a> Reader<'_, 'a> {
         }
     }
 
-    fn secret(&mut self, webhook: &mut Webhook, profile: &Profile) {
-        match self.text("secret", webhook.secrets.is_empty()) {
+    fn secret(&mut self, name: &'static str, webhook: &mut Webhook, profile: &Profile) {
+        match self.text(name, webhook.secrets.is_empty()) {
             Given::Value(text) => set_secret(webhook, text.into_owned()),
             Given::Null => webhook.secrets.clear(),
             Given::Absent => {}
@@ -199,13 +204,13 @@ impl<'a> Reader<'_, 'a> {
                 {
                     set_secret(webhook, secret::generate(profile));
                 }
-                _ => self.form.require("secret"),
+                _ => self.form.require(name),
             }
         }
         // Also the one that stays, which another profile may not be able to use.
         if let Some(Err(detail)) = webhook.secrets.first().map(|s| secret::check(&s.text, profile))
         {
-            self.form.refuse("secret", detail);
+            self.form.refuse(name, detail);
         }
     }
 
@@ -262,7 +267,7 @@ impl<'a> Reader<'_, 'a> {
         }
     }
 
-    fn limits(&mut self, webhook: &mut Webhook, profile: &Profile) {
+    fn limits(&mut self, webhook: &mut Webhook) {
         let given = self.form.object("rate_limit");
         match self.settle("rate_limit", given, webhook.rate_limit.is_none()) {
             Given::Value(mut below) => {
@@ -274,6 +279,9 @@ impl<'a> Reader<'_, 'a> {
         }
         let (most, default) = (i64::from(CONCURRENCY_MAX), u64::from(CONCURRENCY_DEFAULT));
         self.number("max_concurrency", 1..=most, default, &mut webhook.max_concurrency);
+    }
+
+    fn timeout(&mut self, webhook: &mut Webhook, profile: &Profile) {
         let range = i64::from(TIMEOUT_MS_MIN)..=i64::from(TIMEOUT_MS_MAX);
         self.number("timeout_ms", range, profile.timeout_ms, &mut webhook.timeout_ms);
     }

@@ -1,0 +1,104 @@
+//! An event as a request gives it.
+
+use std::borrow::Cow;
+use std::sync::Arc;
+
+use bytes::Bytes;
+use tidings_core::event::{Event, is_client_id, is_event_type};
+use tidings_core::id::TenantId;
+use tidings_core::limits::{ORDERING_KEY_BYTES_MAX, SCHEDULE_AHEAD_MS_MAX};
+use tidings_core::time::Timestamp;
+
+use crate::api::App;
+use crate::api::form::{Form, Given};
+
+/// What reading an event needs.
+#[derive(Debug)]
+pub struct EventReader<'a> {
+    pub app: &'a App,
+    /// The whole body: an event's data are a slice of it.
+    pub body: &'a Bytes,
+    pub tenant: TenantId,
+    pub now: Timestamp,
+}
+
+impl<'a> EventReader<'a> {
+    /// Takes one event apart; what is wrong is noted in the form.
+    pub fn event(
+        &self,
+        form: &mut Form<'a>,
+        client_id: Option<Cow<'a, str>>,
+    ) -> Option<Arc<Event>> {
+        let event_type = form.required_text("type").unwrap_or_default();
+        if !event_type.is_empty() && !is_event_type(&event_type) {
+            form.refuse(
+                "type",
+                "must be words of letters, digits and `_`, joined by `.` or `-`, at most 128 bytes",
+            );
+        }
+        let data = match form.raw("data") {
+            Given::Value(raw) => Some(raw.get()),
+            Given::Null => Some("null"),
+            Given::Absent => {
+                form.require("data");
+                None
+            }
+        };
+        let timestamp = form.moment("timestamp").value().unwrap_or(self.now);
+        let ordering_key = read_ordering_key(form);
+        let deliver_at = self.read_moment_ahead(form, "deliver_at");
+        let expires_at = self.read_moment_ahead(form, "expires_at");
+        let starts = deliver_at.unwrap_or(self.now);
+        if expires_at.is_some_and(|expires_at| expires_at <= starts) {
+            form.refuse("expires_at", "must lie in the future and after `deliver_at`");
+        }
+        if !form.is_sound() {
+            return None;
+        }
+        Some(Arc::new(Event {
+            id: self.app.ids.next(self.now),
+            tenant: self.tenant,
+            client_id: client_id.map(|id| id.into()),
+            event_type: event_type.into(),
+            timestamp,
+            ordering_key: ordering_key.map(|key| key.into()),
+            deliver_at,
+            expires_at,
+            data: self.slice(data?),
+        }))
+    }
+
+    /// The publisher's own id, if it gave one.
+    pub fn client_id(&self, form: &mut Form<'a>) -> Option<Cow<'a, str>> {
+        let id = form.text("id").value()?;
+        if !is_client_id(&id) {
+            form.refuse("id", "must be 1 to 128 visible ASCII characters without `.`");
+        }
+        Some(id)
+    }
+
+    fn read_moment_ahead(&self, form: &mut Form<'a>, name: &'static str) -> Option<Timestamp> {
+        let at = form.moment(name).value()?;
+        if at.since(self.now) > SCHEDULE_AHEAD_MS_MAX {
+            form.refuse(name, "must lie at most 365 days ahead");
+        }
+        Some(at)
+    }
+
+    /// A part of the body: shared with it when it is most of it, else copied, for what is shared keeps
+    /// the whole body in memory for as long as the delivery waits there.
+    fn slice(&self, part: &'a str) -> Bytes {
+        if part.len() < self.body.len() / 2 {
+            return Bytes::copy_from_slice(part.as_bytes());
+        }
+        self.body.slice_ref(part.as_bytes())
+    }
+}
+
+fn read_ordering_key<'a>(form: &mut Form<'a>) -> Option<Cow<'a, str>> {
+    let key = form.text("ordering_key").value()?;
+    if key.is_empty() || key.len() > ORDERING_KEY_BYTES_MAX {
+        form.refuse("ordering_key", format!("must have 1 to {ORDERING_KEY_BYTES_MAX} bytes"));
+    }
+    Some(key)
+}
