@@ -137,9 +137,10 @@ impl FailureKind {
         }
     }
 
-    /// Whether the receiver's health is judged by it.
+    /// Whether the receiver's health is judged by it. Our own policy is no fault of the receiver: what
+    /// it blocks is given up delivery by delivery, where its owner sees it, and switches nothing off.
     pub fn is_receivers_fault(self) -> bool {
-        !matches!(self, Self::DnsOurs | Self::Unrepresentable)
+        !matches!(self, Self::DnsOurs | Self::Unrepresentable | Self::Blocked)
     }
 }
 
@@ -329,6 +330,7 @@ mod tests {
         assert_eq!(dns.error_type(), Some("dns"));
         assert_eq!(dns.error_message().as_deref(), Some("the resolver gave no answer"));
         assert!(!FailureKind::DnsOurs.is_receivers_fault());
+        assert!(!FailureKind::Blocked.is_receivers_fault());
     }
 
     #[test]

@@ -138,7 +138,7 @@ pub fn judge(
             }
         }
         Met::Failed(kind) => {
-            judged.charge = Charge::Failure;
+            judged.charge = if kind.is_receivers_fault() { Charge::Failure } else { Charge::None };
             judged.overloaded = matches!(kind, FailureKind::Timeout);
             if kind.error().is_some_and(|error| rules.final_errors.contains(&error)) {
                 judged.verdict = Verdict::End { status: Status::Failed, reason: Reason::Refused };
@@ -284,6 +284,14 @@ mod tests {
         assert!(matches!(judged.verdict, Verdict::Retry { attempts_granted: 4, .. }));
         let judged = judge(&owed(200), &rules(), Met::Failed(FailureKind::DnsOurs), NOW, None);
         assert_eq!(judged.verdict, EXHAUSTED);
+    }
+
+    #[test]
+    fn what_our_policy_blocks_uses_up_attempts_but_no_reputation() {
+        let blocked = Met::Failed(FailureKind::Blocked);
+        let judged = judge(&owed(0), &rules(), blocked, NOW, None);
+        assert_eq!((judged.charge, judged.verdict), (Charge::None, retry(1_000)));
+        assert_eq!(judge(&owed(2), &rules(), blocked, NOW, None).verdict, EXHAUSTED);
     }
 
     #[test]

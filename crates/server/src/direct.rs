@@ -25,5 +25,10 @@ pub fn plan(
     let lane = direct::lane(event.tenant, kind, &target.origin, event.ordering_key.as_deref());
     let id = parts.ids.next(now);
     parts.sealer.seal_direct(id, &mut direct);
-    Ok(direct::owe(Arc::new(direct), lane, event, id, now))
+    let profile = parts.registry.profiles().get_or_standard(&direct.profile);
+    let kept_ms = profile.expires_after_ms.and_then(|ms| i64::try_from(ms).ok());
+    let mut owed = direct::owe(Arc::new(direct), lane, event, id, now);
+    let by_profile = kept_ms.map(|ms| owed.ready_at + ms);
+    owed.expires_at = owed.expires_at.into_iter().chain(by_profile).min();
+    Ok(owed)
 }

@@ -70,18 +70,6 @@ impl Outgoing {
         }
     }
 
-    /// Makes a direct delivery ready: as a webhook of which receivers are told nothing.
-    #[must_use]
-    pub fn of_direct(
-        direct: &Direct,
-        tenant: TenantId,
-        profiles: &Profiles,
-        egress: &EgressPolicy,
-    ) -> Self {
-        let webhook = Arc::new(direct.as_webhook(tenant));
-        Self { public_id: "".into(), ..Self::new(webhook, profiles, egress) }
-    }
-
     /// The keys that sign at `now`. Where a scheme has room for several signatures all valid ones
     /// sign; where it has one, the old key signs until the overlap of its rotation ends.
     #[must_use]
@@ -198,10 +186,12 @@ impl Registry {
         Arc::new(Outgoing::new(Arc::new(webhook), &self.profiles, &self.egress))
     }
 
-    /// A direct delivery made ready.
+    /// A direct delivery made ready: as a webhook of which receivers are told nothing.
     #[must_use]
     pub fn prepare_direct(&self, direct: &Direct, tenant: TenantId) -> Arc<Outgoing> {
-        Arc::new(Outgoing::of_direct(direct, tenant, &self.profiles, &self.egress))
+        let webhook = Arc::new(direct.as_webhook(tenant));
+        let outgoing = Outgoing::new(webhook, &self.profiles, &self.egress);
+        Arc::new(Outgoing { public_id: "".into(), ..outgoing })
     }
 
     /// Puts a new webhook in place: from the next publication on it is heard.

@@ -57,6 +57,26 @@ pub async fn retrying_needs_an_ended_delivery_of_the_tenant(factory: &dyn Factor
     world.nothing_told();
 }
 
+pub async fn an_expiry_that_lies_ahead_outlives_a_retry(factory: &dyn Factory) {
+    let mut world = World::new(factory);
+    let webhook = world.webhook_id();
+    let mut event = world.event(b"{}");
+    let expires_at = world.now() + HOUR_MS;
+    event.expires_at = Some(expires_at);
+    let mut publication = world.publication(&[]);
+    publication.events = vec![world.planned(event, &[webhook])];
+    world.store.publish(publication).await.expect("published");
+    let mut owed = world.told_owed(1).await.remove(0);
+    for expected in [Some(expires_at), None] {
+        world.fail(&owed).await;
+        let control = Control::RetryNow { tenant: TENANT, delivery: owed.id, more: 1 };
+        world.store.control(control).await.expect("done");
+        owed = world.told_owed(1).await.remove(0);
+        assert_eq!(owed.expires_at, expected);
+        world.advance(HOUR_MS);
+    }
+}
+
 pub async fn cancelling_ends_what_is_owed(factory: &dyn Factory) {
     let mut world = World::new(factory);
     let webhook = world.webhook_id();

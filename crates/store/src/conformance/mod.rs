@@ -56,6 +56,7 @@ macro_rules! conformance_suite {
             lanes_are_summed_up
             retrying_by_hand_takes_the_failure_back
             retrying_needs_an_ended_delivery_of_the_tenant
+            an_expiry_that_lies_ahead_outlives_a_retry
             cancelling_ends_what_is_owed
             redriving_goes_on_where_it_stopped
             what_a_direct_delivery_brings_is_kept

@@ -126,10 +126,12 @@ impl Tx<'_> {
     /// is taken back where it was counted.
     fn reopen(&mut self, ended: Ended, more: u16) -> Applied<Option<Owed>> {
         let Ended { owed, status, completed_at, folded } = ended;
-        if self.row("SELECT 1 FROM events WHERE id = $1", &[owed.event.into()])?.is_none() {
-            return Ok(None);
-        }
+        let sql = "SELECT expires_at FROM events WHERE id = $1";
+        let Some(event) = self.row(sql, &[owed.event.into()])? else { return Ok(None) };
+        let expires_at: Option<Timestamp> = event.fields().take()?;
         let owed = Owed {
+            // Whoever sends again what has expired wants it sent all the same.
+            expires_at: expires_at.filter(|&at| at > self.now),
             ready_at: self.now,
             not_before: self.now,
             attempts_granted: owed.attempts.saturating_add(more),

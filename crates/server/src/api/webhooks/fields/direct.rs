@@ -25,10 +25,10 @@ pub struct Draft<'f, 'a> {
 impl<'f, 'a> Draft<'f, 'a> {
     /// Nothing is read yet; `profile` holds unless [`Self::profile`] finds another.
     pub fn new(form: &'f mut Form<'a>, app: &'f App, profile: &str) -> Self {
-        let (nobody, at) = ((WebhookId::from_i64(0), TenantId::from_i64(0)), Timestamp::default());
+        let (id, tenant) = (WebhookId::from_i64(0), TenantId::from_i64(0));
         Self {
             reader: Reader { form, app, mode: Mode::Direct },
-            webhook: Webhook::new(nobody.0, nobody.1, profile, at),
+            webhook: Webhook::new(id, tenant, profile, Timestamp::default()),
             profile: Arc::clone(app.registry.profiles().get_or_standard(profile)),
         }
     }
