@@ -56,6 +56,18 @@ pub enum OpenError {
     UnsafeSqlite { found: &'static str },
     #[error("the database was written by a newer tidings (schema {found}, known {known})")]
     NewerSchema { found: i64, known: i64 },
+    #[error("Could not connect to PostgreSQL at {place}: {why}")]
+    Unreachable { place: String, why: String },
+    /// Two nodes on one database would each send what is owed.
+    #[error(
+        "another tidings process uses the database {0}; this version runs one node on a database: \
+         stop the other one first"
+    )]
+    DatabaseInUse(String),
+    #[error("PostgreSQL {found} is too old; 15 or later is needed")]
+    OldPostgres { found: String },
+    #[error("DATABASE_URL: {0}")]
+    BadUrl(String),
     #[error("cannot open the database: {0}")]
     Database(String),
 }

@@ -12,7 +12,7 @@ use tokio::sync::oneshot;
 use crate::change::{Change, ChangeAnswer, Control, ControlAnswer, PublishAnswer};
 use crate::committed::Committed;
 use crate::error::{OpenError, ReadError, WriteError};
-use crate::queue::{Answer, Job, Queue, Reader, sqlite};
+use crate::queue::{Answer, Job, Queue, Reader, postgres, sqlite};
 use crate::value::{Row, Value};
 
 /// The clock that the store is handed.
@@ -30,6 +30,12 @@ impl Store {
     /// Opens the embedded store in a directory, which it creates, and takes it for this process.
     pub fn open_sqlite(dir: &Path, now: Now, sink: Sink) -> Result<Self, OpenError> {
         Ok(Self { queue: Arc::new(sqlite::Sqlite::open(dir, now, sink)?) })
+    }
+
+    /// Opens the store in a PostgreSQL database (`postgres://…`), takes it for this process, and brings
+    /// its tables up to date. Blocks until it is there or has failed: some seconds at most.
+    pub fn open_postgres(url: &str, now: Now, sink: Sink) -> Result<Self, OpenError> {
+        Ok(Self { queue: Arc::new(postgres::Postgres::open(url, now, sink)?) })
     }
 
     /// Commits events with their deliveries. When it answers, they are on disk.

@@ -40,7 +40,7 @@ impl Committer {
     }
 
     /// Takes a job, or answers why not.
-    pub(crate) fn submit(&self, job: Job) {
+    pub(crate) fn submit(&self, mut job: Job) {
         let (class, weight) = measure(&job);
         let now = (self.now)();
         let mut state = self.lock();
@@ -48,7 +48,7 @@ impl Committer {
             drop(state);
             return job.refuse(WriteError::Closed);
         }
-        if let Err((job, overloaded)) = state.batcher.push(class, weight, now, job) {
+        if let Err((mut job, overloaded)) = state.batcher.push(class, weight, now, job) {
             drop(state);
             let retry_after_s = overloaded.retry_after_s;
             return job.refuse(WriteError::Overloaded { retry_after_s });
@@ -101,7 +101,7 @@ impl Committer {
         state.closing = true;
         let jobs = state.batcher.drain();
         drop(state);
-        jobs.into_iter().for_each(|job| job.refuse(WriteError::Closed));
+        jobs.into_iter().for_each(|mut job| job.refuse(WriteError::Closed));
     }
 }
 

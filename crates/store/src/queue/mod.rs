@@ -4,7 +4,7 @@
 //! answers each after its commit, and tells the sink. It also runs the shared queries.
 //!
 //! In reading order: [`committer`] (what waits) → [`writer`] (the thread) → [`batch`] (a transaction,
-//! and what each kind of work writes) → [`transaction`] (what a database brings to it) → [`sqlite`].
+//! and what each kind of work writes) → [`transaction`] (what a database brings to it) → [`sqlite`], [`postgres`].
 
 use std::borrow::Cow;
 use std::fmt::Debug;
@@ -21,6 +21,7 @@ use crate::value::{Row, Value};
 
 mod batch;
 mod committer;
+pub(crate) mod postgres;
 pub(crate) mod reads;
 pub(crate) mod sqlite;
 mod table;
@@ -76,21 +77,22 @@ pub(crate) enum Job {
 
 /// Where the answer to a job goes. Whoever asked may have gone; that is no error.
 #[derive(Debug)]
-pub(crate) struct Answer<T>(oneshot::Sender<Result<T, WriteError>>);
+pub(crate) struct Answer<T>(Option<oneshot::Sender<Result<T, WriteError>>>);
 
 impl<T> Answer<T> {
     pub(crate) fn new(sender: oneshot::Sender<Result<T, WriteError>>) -> Self {
-        Self(sender)
+        Self(Some(sender))
     }
 
-    pub(crate) fn send(self, result: Result<T, WriteError>) {
-        drop(self.0.send(result));
+    /// The first answer counts: nobody hears another.
+    pub(crate) fn send(&mut self, result: Result<T, WriteError>) {
+        drop(self.0.take().map(|sender| sender.send(result)));
     }
 }
 
 impl Job {
     /// Answers that it was not done. A settlement has nobody to answer to.
-    pub(crate) fn refuse(self, error: WriteError) {
+    pub(crate) fn refuse(&mut self, error: WriteError) {
         match self {
             Self::Publish { answer, .. } => answer.send(Err(error)),
             Self::Change { answer, .. } => answer.send(Err(error)),

@@ -30,7 +30,7 @@ pub(crate) struct Spec {
     pub(crate) name: &'static str,
     /// Of the primary key, separated by spaces.
     keys: &'static str,
-    on_conflict: OnConflict,
+    pub(crate) on_conflict: OnConflict,
     /// Column names by what they hold, separated by spaces.
     columns: &'static [(Kind, &'static str)],
 }

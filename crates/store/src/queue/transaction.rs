@@ -24,12 +24,25 @@ pub(crate) trait Database {
         &mut self,
         works: &[Work],
         fill: impl FnOnce(&mut dyn Transaction) -> Result<T, Trouble>,
-    ) -> Result<T, Trouble>;
+    ) -> Commit<T>;
+
+    /// Whether the last commit, which was [`Commit::Unknown`], has been made.
+    fn was_committed(&mut self) -> Result<bool, Trouble>;
 
     /// Between two batches.
     fn rest(&mut self);
 
     fn close(self);
+}
+
+/// How a commit ended.
+pub(crate) enum Commit<T> {
+    Made(T),
+    /// Nothing was written.
+    Failed(Trouble),
+    /// The connection was lost before the answer, for this reason. Until [`Database::was_committed`]
+    /// knows better it may have been made or not.
+    Unknown(T, String),
 }
 
 /// A transaction while it is being filled.

@@ -17,7 +17,7 @@ use super::batch::maintain::{Maintained, Upkeep};
 use super::batch::settle::tell_published;
 use super::batch::{self, Done, Work};
 use super::committer::Committer;
-use super::transaction::{Database, Fault, Transaction, Trouble};
+use super::transaction::{Commit, Database, Fault, Transaction, Trouble};
 use crate::committed::Committed;
 use crate::error::WriteError;
 use crate::store::Sink;
@@ -41,6 +41,16 @@ pub(crate) struct Writer<D> {
     /// Large fan-outs under way; each adds a slice to a batch in its turn.
     fanouts: VecDeque<Box<Fanout>>,
     maintain_at: Timestamp,
+    doubt: Option<Doubt>,
+}
+
+/// A batch whose commit was not answered: it may have been made or not. Its publishers have been told
+/// that it was not, for they do not wait; what it did is told when it is known to be there.
+struct Doubt {
+    works: Vec<Work>,
+    done: Vec<Result<Done, WriteError>>,
+    /// The upkeep as it was before.
+    before: Upkeep,
 }
 
 impl<D: Database> Writer<D> {
@@ -49,7 +59,11 @@ impl<D: Database> Writer<D> {
         committer: Arc<Committer>,
         sink: Sink,
     ) -> Result<Self, Trouble> {
-        let upkeep = database.commit(&[], Upkeep::read)?;
+        let upkeep = match database.commit(&[], Upkeep::read) {
+            // Nothing was written, so there is nothing to be known.
+            Commit::Made(upkeep) | Commit::Unknown(upkeep, _) => upkeep,
+            Commit::Failed(trouble) => return Err(trouble),
+        };
         let maintain_at = (committer.now)();
         Ok(Self {
             database,
@@ -59,6 +73,7 @@ impl<D: Database> Writer<D> {
             held: Vec::new(),
             fanouts: VecDeque::new(),
             maintain_at,
+            doubt: None,
         })
     }
 
@@ -71,13 +86,13 @@ impl<D: Database> Writer<D> {
             if self.committer.is_lost() {
                 // Not even closed in order: that would write.
                 std::mem::forget(self.database);
-                return jobs.into_iter().for_each(|job| job.refuse(WriteError::Closed));
+                return jobs.into_iter().for_each(|mut job| job.refuse(WriteError::Closed));
             }
             let works = self.gather(jobs, closing);
             if works.is_empty() && closing {
                 break;
             }
-            if !works.is_empty() {
+            if !works.is_empty() || self.doubt.is_some() {
                 self.commit(works);
                 self.database.rest();
             }
@@ -91,7 +106,8 @@ impl<D: Database> Writer<D> {
             return Duration::ZERO;
         }
         let due = self.held.iter().map(|(due, _)| *due).fold(self.maintain_at, Ord::min);
-        let wait = due.since((self.committer.now)()).min(HOUR_MS);
+        let longest = if self.doubt.is_some() { TROUBLE_MS } else { HOUR_MS };
+        let wait = due.since((self.committer.now)()).min(longest);
         Duration::from_millis(wait.unsigned_abs())
     }
 
@@ -124,14 +140,20 @@ impl<D: Database> Writer<D> {
     /// Commits works; halves them when a statement fails, until the one that fails stands alone.
     fn commit(&mut self, mut works: Vec<Work>) {
         let now = (self.committer.now)();
+        if let Err(Trouble { text, .. }) = self.clear_up(now) {
+            return self.fail(works, &text, now + TROUBLE_MS);
+        }
+        if works.is_empty() {
+            return;
+        }
         let before = self.upkeep.clone();
         let (database, upkeep) = (&mut self.database, &mut self.upkeep);
         let fill = |tx: &mut dyn Transaction| batch::fill(tx, &works, upkeep, now);
         let result = catch_unwind(AssertUnwindSafe(|| database.commit(&works, fill)));
         let (text, pause) = match result {
-            Ok(Ok(done)) => return self.finish(works, done),
-            Ok(Err(Trouble { fault: Fault::Database, text })) => (text, TROUBLE_MS),
-            Ok(Err(Trouble { fault: Fault::Lost, text })) => {
+            Ok(Commit::Made(done)) => return self.finish(works, done),
+            Ok(Commit::Unknown(done, text)) => return self.doubt(works, done, before, &text),
+            Ok(Commit::Failed(Trouble { fault: Fault::Lost, text })) => {
                 tracing::error!(
                     error = text,
                     "a sync of the database failed: nothing more is written"
@@ -139,7 +161,8 @@ impl<D: Database> Writer<D> {
                 self.fail(works, &text, Timestamp::MAX);
                 return self.committer.lose(text);
             }
-            Ok(Err(Trouble { text, .. })) => (text, POISON_MS),
+            Ok(Commit::Failed(Trouble { fault: Fault::Database, text })) => (text, TROUBLE_MS),
+            Ok(Commit::Failed(Trouble { text, .. })) => (text, POISON_MS),
             Err(_) => ("a panic of the writer".to_owned(), POISON_MS),
         };
         self.upkeep = before;
@@ -152,14 +175,57 @@ impl<D: Database> Writer<D> {
         self.commit(tail);
     }
 
+    /// Publishers hear that it is not there, and may ask again: an idempotency key then finds what there
+    /// is. The works are kept until it is known what has become of them.
+    fn doubt(
+        &mut self,
+        mut works: Vec<Work>,
+        done: Vec<Result<Done, WriteError>>,
+        before: Upkeep,
+        text: &str,
+    ) {
+        tracing::error!(error = text, works = works.len(), "a commit was not answered");
+        let error = WriteError::Unavailable(format!("the commit was not answered: {text}"));
+        for work in &mut works {
+            match work {
+                Work::Job(job) => job.refuse(error.clone()),
+                Work::Fanout(fanout) => fanout.answer.send(Err(error.clone())),
+                Work::Maintain => {}
+            }
+        }
+        self.doubt = Some(Doubt { works, done, before });
+    }
+
+    /// What was in doubt is finished, or failed, before anything else is written.
+    fn clear_up(&mut self, now: Timestamp) -> Result<(), Trouble> {
+        let Some(doubt) = self.doubt.take() else { return Ok(()) };
+        match self.database.was_committed() {
+            Ok(true) => {
+                tracing::info!(works = doubt.works.len(), "the unanswered commit was made");
+                self.finish(doubt.works, doubt.done);
+                Ok(())
+            }
+            Ok(false) => {
+                tracing::info!(works = doubt.works.len(), "the unanswered commit was not made");
+                self.upkeep = doubt.before;
+                self.fail(doubt.works, "the commit was not made", now);
+                Ok(())
+            }
+            Err(trouble) => {
+                self.doubt = Some(doubt);
+                Err(trouble)
+            }
+        }
+    }
+
     /// Nothing of these was written: publishers are told, settlements are kept.
     fn fail(&mut self, works: Vec<Work>, text: &str, again: Timestamp) {
         let error = WriteError::Unavailable(text.to_owned());
         for work in works {
             match work {
                 Work::Job(Job::Settle(settlement)) => self.held.push((again, settlement)),
-                Work::Job(job) => job.refuse(error.clone()),
-                Work::Fanout(fanout) => {
+                Work::Job(mut job) => job.refuse(error.clone()),
+                Work::Fanout(mut fanout) => {
                     self.forget(&fanout);
                     fanout.answer.send(Err(error.clone()));
                     self.maintain_at = self.maintain_at.min(again);
@@ -194,12 +260,15 @@ impl<D: Database> Writer<D> {
         told: &mut Vec<Committed>,
     ) {
         match (work, done) {
-            (Work::Job(Job::Publish { publication, answer }), Ok(Done::Published(published))) => {
+            (
+                Work::Job(Job::Publish { publication, mut answer }),
+                Ok(Done::Published(published)),
+            ) => {
                 tell_published(&publication, &published, told);
                 answer.send(Ok(published));
             }
             (Work::Job(Job::Settle(_)), Ok(Done::Settled(settled))) => told.extend(settled),
-            (Work::Job(Job::Change { change, answer }), Ok(Done::Changed(changed))) => {
+            (Work::Job(Job::Change { change, mut answer }), Ok(Done::Changed(changed))) => {
                 for (publication, published) in change.publications.iter().zip(&changed.published) {
                     tell_published(publication, published, told);
                 }
@@ -208,17 +277,20 @@ impl<D: Database> Writer<D> {
                 }
                 answer.send(Ok(changed));
             }
-            (Work::Job(Job::Control { answer, .. }), Ok(Done::Controlled(controlled, more))) => {
+            (
+                Work::Job(Job::Control { mut answer, .. }),
+                Ok(Done::Controlled(controlled, more)),
+            ) => {
                 told.extend(more);
                 answer.send(Ok(controlled));
             }
             (Work::Fanout(fanout), done) => self.stepped(fanout, done, told),
-            (Work::Job(Job::Maintain { answer, .. }), Ok(Done::Maintained(step))) => {
+            (Work::Job(Job::Maintain { mut answer, .. }), Ok(Done::Maintained(step))) => {
                 answer.send(Ok(step.more));
                 told.extend(step.told);
             }
             (Work::Maintain, Ok(Done::Maintained(step))) => self.maintained(step, load, told),
-            (Work::Job(job), Err(error)) => job.refuse(error),
+            (Work::Job(mut job), Err(error)) => job.refuse(error),
             (work, done) => unreachable!("{work:?} did {done:?}"),
         }
     }

@@ -14,7 +14,7 @@ use crate::error::WriteError;
 use crate::queue::table::Table;
 use crate::queue::transaction::Transaction;
 
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub(crate) enum Kind {
     ClientId = 0,
     Key = 1,

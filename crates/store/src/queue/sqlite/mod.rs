@@ -29,6 +29,8 @@ mod schema;
 mod value;
 mod write;
 
+pub(super) use schema::MIGRATIONS;
+
 /// Where the database and the lock are, in the data directory.
 const DATABASE: &str = "tidings.db";
 const LOCK: &str = "tidings.lock";

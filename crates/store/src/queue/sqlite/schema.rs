@@ -10,7 +10,8 @@ use rusqlite::Connection;
 
 use crate::error::OpenError;
 
-const MIGRATIONS: &[&str] =
+/// In the order of their numbers, from 1.
+pub(crate) const MIGRATIONS: &[&str] =
     &[include_str!("schema_1.sql"), include_str!("schema_2.sql"), include_str!("schema_3.sql")];
 
 /// Brings the file up to date.

@@ -13,7 +13,7 @@ use super::shared;
 use crate::queue::batch::Work;
 use crate::queue::batch::seen::{Found, Kind};
 use crate::queue::table::{Spec, Table};
-use crate::queue::transaction::{Cell, Database, Fault, Transaction, Trouble};
+use crate::queue::transaction::{Cell, Commit, Database, Fault, Transaction, Trouble};
 use crate::value::{Row, Value};
 
 /// The connection that writes.
@@ -27,18 +27,22 @@ impl Database for Writing {
         &mut self,
         _works: &[Work],
         fill: impl FnOnce(&mut dyn Transaction) -> Result<T, Trouble>,
-    ) -> Result<T, Trouble> {
-        // Dropped on an error, and by a panic that unwinds, it rolls back.
-        let tx = self.conn.transaction_with_behavior(TransactionBehavior::Immediate)?;
-        let result = Filling::new(&tx)
-            .map_err(Trouble::from)
-            .and_then(|mut filling| fill(&mut filling))
-            .and_then(|filled| Ok(tx.commit().map(|()| filled)?));
-        // A failed COMMIT can leave the transaction open.
-        if result.is_err() && !self.conn.is_autocommit() {
-            drop(self.conn.execute_batch("ROLLBACK"));
+    ) -> Commit<T> {
+        match self.run(fill) {
+            Ok(filled) => Commit::Made(filled),
+            Err(trouble) => {
+                // A failed COMMIT can leave the transaction open.
+                if !self.conn.is_autocommit() {
+                    drop(self.conn.execute_batch("ROLLBACK"));
+                }
+                Commit::Failed(trouble)
+            }
         }
-        result
+    }
+
+    /// A file answers in any case.
+    fn was_committed(&mut self) -> Result<bool, Trouble> {
+        Ok(false)
     }
 
     fn rest(&mut self) {
@@ -47,6 +51,19 @@ impl Database for Writing {
 
     fn close(self) {
         self.checkpoints.close(self.conn);
+    }
+}
+
+impl Writing {
+    fn run<T>(
+        &mut self,
+        fill: impl FnOnce(&mut dyn Transaction) -> Result<T, Trouble>,
+    ) -> Result<T, Trouble> {
+        // Dropped on an error, and by a panic that unwinds, it rolls back.
+        let tx = self.conn.transaction_with_behavior(TransactionBehavior::Immediate)?;
+        let filled = fill(&mut Filling::new(&tx)?)?;
+        tx.commit()?;
+        Ok(filled)
     }
 }
 

@@ -1,0 +1,140 @@
+//! The queue in a PostgreSQL database: one connection that writes, on a thread of its own, and a few
+//! that read.
+//!
+//! In reading order: [`connect`] (where, and in what session) → [`session`] (statements on a
+//! connection) → [`write`] (a transaction, with [`columns`] on their way) → [`readers`].
+
+use std::borrow::Cow;
+use std::fmt;
+use std::pin::Pin;
+use std::sync::{Arc, Mutex, PoisonError, mpsc};
+use std::thread::JoinHandle;
+use std::time::Duration;
+
+use tokio::sync::watch;
+
+use self::connect::Connect;
+use self::readers::Readers;
+use self::write::Writing;
+use super::committer::Committer;
+use super::transaction::Trouble;
+use super::writer::Writer;
+use crate::error::OpenError;
+use crate::queue::{Job, Queue, Reader, Reading};
+use crate::store::{Now, Sink};
+use crate::value::Value;
+
+mod columns;
+mod connect;
+mod fill;
+mod readers;
+mod schema;
+mod session;
+mod value;
+mod write;
+
+/// Queries for people, at most so many and so long.
+const READERS: usize = 4;
+const READ_PATIENCE: Duration = Duration::from_secs(1);
+/// Reads of the dispatcher and the sender have connections of their own.
+const QUEUE_READERS: usize = 2;
+const QUEUE_PATIENCE: Duration = Duration::from_secs(30);
+
+pub(crate) struct Postgres {
+    committer: Arc<Committer>,
+    history: Readers,
+    queue: Readers,
+    /// Taken when the store is closed.
+    writer: Mutex<Option<JoinHandle<()>>>,
+}
+
+impl fmt::Debug for Postgres {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Postgres").finish_non_exhaustive()
+    }
+}
+
+impl Postgres {
+    /// Connects, takes the database for this process, and brings its tables up to date.
+    pub(crate) fn open(url: &str, now: Now, sink: Sink) -> Result<Self, OpenError> {
+        let connect = Arc::new(Connect::parse(url)?);
+        let committer = Arc::new(Committer::new(now));
+        let (tell, told) = mpsc::channel();
+        let (theirs, at) = (Arc::clone(&committer), Arc::clone(&connect));
+        let thread = std::thread::Builder::new().name("tidings-writer".into());
+        let run = move || match start(at, theirs, sink) {
+            Ok(writer) => {
+                drop(tell.send(Ok(())));
+                writer.run();
+            }
+            Err(error) => drop(tell.send(Err(error))),
+        };
+        let writer = thread.spawn(run).map_err(|e| OpenError::Database(e.to_string()))?;
+        let gone = |_| OpenError::Database("the writer had panicked".to_owned());
+        told.recv().map_err(gone)??;
+        Ok(Self {
+            committer,
+            history: Readers::new(Arc::clone(&connect), READERS, READ_PATIENCE),
+            queue: Readers::new(connect, QUEUE_READERS, QUEUE_PATIENCE),
+            writer: Mutex::new(Some(writer)),
+        })
+    }
+
+    fn take_writer(&self) -> Option<JoinHandle<()>> {
+        self.history.close();
+        self.queue.close();
+        self.committer.close();
+        self.writer.lock().unwrap_or_else(PoisonError::into_inner).take()
+    }
+}
+
+fn start(
+    connect: Arc<Connect>,
+    committer: Arc<Committer>,
+    sink: Sink,
+) -> Result<Writer<Writing>, OpenError> {
+    let writing = Writing::open(connect)?;
+    let writer = Writer::new(writing, committer, sink);
+    writer.map_err(|Trouble { text, .. }| OpenError::Database(text))
+}
+
+fn join(writer: Option<JoinHandle<()>>) {
+    if writer.is_some_and(|writer| writer.join().is_err()) {
+        tracing::error!("the writer had panicked");
+    }
+}
+
+/// Whoever forgets to close waits here instead.
+impl Drop for Postgres {
+    fn drop(&mut self) {
+        join(self.take_writer());
+    }
+}
+
+impl Queue for Postgres {
+    fn submit(&self, job: Job) {
+        self.committer.submit(job);
+    }
+
+    fn rows(&self, reader: Reader, sql: Cow<'static, str>, args: Vec<Value>) -> Reading<'_> {
+        let readers = match reader {
+            Reader::People => &self.history,
+            Reader::Dispatcher => &self.queue,
+        };
+        Box::pin(readers.run(sql, args))
+    }
+
+    fn lost(&self) -> watch::Receiver<Option<String>> {
+        self.committer.lost()
+    }
+
+    fn close(&self) -> Pin<Box<dyn Future<Output = ()> + Send + '_>> {
+        let writer = self.take_writer();
+        Box::pin(async move {
+            // Joining blocks, so it is done where blocking is allowed.
+            if let Err(error) = tokio::task::spawn_blocking(move || join(writer)).await {
+                tracing::error!(%error, "closing the store");
+            }
+        })
+    }
+}

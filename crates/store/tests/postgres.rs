@@ -1,0 +1,236 @@
+//! The PostgreSQL store: the suite that every backend passes, and what only a server can do.
+
+#![expect(clippy::disallowed_methods, reason = "tests measure real time")]
+
+#[path = "support/proxy.rs"]
+mod proxy;
+#[path = "support/postgres.rs"]
+mod server;
+
+use std::sync::{Arc, LazyLock};
+use std::time::{Duration, Instant};
+
+use proxy::{Cut, Proxy};
+use server::PostgresServer;
+use tidings_core::time::Timestamp;
+use tidings_store::conformance::{self, Factory, World};
+use tidings_store::{Change, Committed, Now, OpenError, Sink, Statement, Store, WriteError};
+
+/// One for all tests that only need a database.
+static SERVER: LazyLock<PostgresServer> = LazyLock::new(PostgresServer::quick);
+
+/// A store in a database of its own.
+struct Database(String);
+
+impl Database {
+    fn new() -> Self {
+        Self(SERVER.database())
+    }
+
+    fn name(&self) -> &str {
+        let (_, rest) = self.0.split_once(":///").expect("a URL");
+        rest.split_once('?').expect("a URL").0
+    }
+
+    fn sql(&self, sql: &str) -> String {
+        SERVER.sql(self.name(), sql)
+    }
+}
+
+impl Factory for Database {
+    fn open(&self, now: Now, sink: Sink) -> Result<Store, OpenError> {
+        Store::open_postgres(&self.0, now, sink)
+    }
+}
+
+macro_rules! run {
+    ($($claim:ident)*) => {
+        $( #[tokio::test]
+        async fn $claim() {
+            conformance::$claim(&Database::new()).await;
+        } )*
+    };
+}
+
+tidings_store::conformance_suite!(run);
+
+fn quietly(factory: &dyn Factory) -> Result<Store, OpenError> {
+    let now: Now = Arc::new(|| Timestamp::from_millis(1_795_305_600_000));
+    factory.open(now, Box::new(drop))
+}
+
+#[tokio::test]
+async fn a_second_node_is_refused() {
+    let database = Database::new();
+    let first = quietly(&database).expect("opens");
+    let refused = quietly(&database).expect_err("is refused").to_string();
+    assert!(refused.starts_with("another tidings process uses the database "), "{refused}");
+    assert!(refused.contains(database.name()), "{refused}");
+    first.close().await;
+    quietly(&database).expect("opens once the first is closed");
+}
+
+#[tokio::test]
+async fn nodes_that_start_at_once_leave_one_running_and_a_whole_schema() {
+    let database = Arc::new(Database::new());
+    let starts = (0..4).map(|_| {
+        let database = Arc::clone(&database);
+        std::thread::spawn(move || quietly(&*database))
+    });
+    let starts: Vec<_> = starts.collect();
+    let opened: Vec<_> = starts.into_iter().map(|one| one.join().expect("no panic")).collect();
+    assert_eq!(opened.iter().filter(|one| one.is_ok()).count(), 1);
+    assert_eq!(database.sql("SELECT COUNT(*) FROM schema_version"), "1");
+}
+
+#[test]
+fn a_newer_schema_is_refused() {
+    let database = Database::new();
+    drop(quietly(&database).expect("opens"));
+    database.sql("UPDATE schema_version SET version = 99");
+    let refused = quietly(&database).expect_err("is refused").to_string();
+    assert!(refused.contains("newer tidings (schema 99"), "{refused}");
+}
+
+#[test]
+fn a_server_that_is_not_there_is_named() {
+    let there = "postgres://tidings:hunter2@127.0.0.1:1/nowhere".to_owned();
+    let refused = quietly(&Database(there)).expect_err("is refused").to_string();
+    let told = "Could not connect to PostgreSQL at 127.0.0.1:1/nowhere: ";
+    assert!(refused.starts_with(told) && !refused.contains("hunter2"), "{refused}");
+}
+
+/// A receiver may answer it, and PostgreSQL cannot keep it.
+#[tokio::test]
+async fn a_null_character_is_replaced() {
+    let database = Database::new();
+    let mut world = World::new(&database);
+    let webhook = world.webhook_id();
+    let owed = world.publish(&[webhook]).await.remove(0);
+    let mut settlement = world.success(&owed);
+    settlement.attempt.as_mut().expect("one").response_body = "a\0b".into();
+    world.settle(settlement).await;
+    let tenant = tidings_store::catalogue::tenants::DEFAULT;
+    let ended = world.store.delivery(tenant, owed.id).await.expect("read").expect("there");
+    assert_eq!(ended.response_body, "a\u{fffd}b");
+}
+
+#[tokio::test]
+async fn a_statement_that_always_fails_stops_nobody_else() {
+    let database = Database::new();
+    let mut world = World::new(&database);
+    let webhook = world.webhook_id();
+    database.sql(
+        "CREATE FUNCTION poison() RETURNS TRIGGER LANGUAGE plpgsql AS \
+         $$ BEGIN RAISE EXCEPTION 'poison'; END $$; CREATE TRIGGER poison BEFORE INSERT \
+         ON deliveries FOR EACH ROW WHEN (NEW.response_status = 418) EXECUTE FUNCTION poison()",
+    );
+    let owed = world.publish(&[webhook; 20]).await;
+    for (n, owed) in owed.iter().enumerate() {
+        let mut settlement = world.success(owed);
+        if n == 7 {
+            settlement.attempt.as_mut().expect("one").response_status = Some(418);
+        }
+        world.store.settle(Box::new(settlement));
+    }
+    let mut settled = 0;
+    while settled < 19 {
+        settled += world.told().await.len();
+    }
+    database.sql("DROP TRIGGER poison ON deliveries");
+    world.advance(60_000);
+    world.store.publish(world.publication(&[])).await.expect("published");
+    // It was kept and is written once it can be.
+    assert_eq!(world.told().await.len(), 1);
+    let totals = world.store.webhook_totals(webhook).await.expect("read");
+    assert_eq!(totals.counts.success, 20);
+}
+
+/// Everything of ours that is connected, ended from outside.
+const END_ALL: &str = "SELECT COUNT(pg_terminate_backend(pid)) FROM pg_stat_activity \
+     WHERE datname = current_database() AND application_name = 'tidings'";
+
+#[tokio::test]
+async fn connections_that_broke_while_idle_are_not_noticed() {
+    let database = Database::new();
+    let mut world = World::new(&database);
+    let webhook = world.webhook_id();
+    let owed = world.publish(&[webhook]).await.remove(0);
+    world.store.lanes().await.expect("read");
+    for _ in 0..3 {
+        database.sql(END_ALL);
+        world.store.publish(world.publication(&[])).await.expect("published");
+        world.store.lanes().await.expect("read");
+        world.store.tenants().await.expect("read");
+    }
+    world.succeed(&owed).await;
+}
+
+#[tokio::test]
+async fn a_commit_that_was_made_but_not_answered_is_told_once() {
+    let proxy = Proxy::before(SERVER.socket());
+    let database = Database::new();
+    let url = format!("postgres://tidings@{}/{}", proxy.address(), database.name());
+    let factory = Database(url);
+    let mut world = World::new(&factory);
+    let webhook = world.webhook_id();
+    // Nothing but what follows is to be committed.
+    world.store.maintain().await.expect("maintained");
+    proxy.cut_at_commit(Cut::Answer);
+    let publication = world.publication(&[webhook]);
+    let refused = world.store.publish(publication.clone()).await;
+    assert!(matches!(refused, Err(WriteError::Unavailable(_))), "{refused:?}");
+    // It is there, and whoever sends is told of it.
+    let owed = world.told_owed(1).await.remove(0);
+    assert_eq!(owed.id, publication.events[0].deliveries[0].id);
+    proxy.cut_at_commit(Cut::Answer);
+    let told = world.succeed(&owed).await;
+    assert!(matches!(told.as_slice(), [Committed::Settled { again: None, .. }]), "{told:?}");
+    let totals = world.store.webhook_totals(webhook).await.expect("read");
+    assert_eq!((totals.counts.accepted, totals.counts.success), (1, 1));
+    assert_eq!((totals.counts.attempts, totals.pending), (1, 0));
+    assert_eq!(proxy.cuts(), 2);
+}
+
+#[tokio::test]
+async fn a_commit_that_never_arrived_is_made_again_or_refused() {
+    let proxy = Proxy::before(SERVER.socket());
+    let database = Database::new();
+    let url = format!("postgres://tidings@{}/{}", proxy.address(), database.name());
+    let factory = Database(url);
+    let mut world = World::new(&factory);
+    let webhook = world.webhook_id();
+    world.store.maintain().await.expect("maintained");
+    proxy.cut_at_commit(Cut::Commit);
+    let publication = world.publication(&[webhook]);
+    let refused = world.store.publish(publication.clone()).await;
+    assert!(matches!(refused, Err(WriteError::Unavailable(_))), "{refused:?}");
+    world.store.publish(publication).await.expect("published the second time");
+    let owed = world.told_owed(1).await.remove(0);
+    proxy.cut_at_commit(Cut::Commit);
+    // A settlement is kept and tried again: the clock must reach that moment.
+    world.store.settle(Box::new(world.success(&owed)));
+    let since = Instant::now();
+    let told = loop {
+        world.advance(1_000);
+        let nudge = world.store.publish(world.publication(&[])).await;
+        match tokio::time::timeout(Duration::from_millis(20), world.told()).await {
+            Ok(told) => break told,
+            Err(_) => assert!(since.elapsed() < Duration::from_secs(20), "{nudge:?}"),
+        }
+    };
+    assert!(matches!(told.as_slice(), [Committed::Settled { again: None, .. }]), "{told:?}");
+    let totals = world.store.webhook_totals(webhook).await.expect("read");
+    assert_eq!((totals.counts.accepted, totals.counts.success), (1, 1));
+}
+
+#[tokio::test]
+async fn a_change_of_a_constraint_leaves_its_batch_alone() {
+    let database = Database::new();
+    let world = World::new(&database);
+    let twice = || Change::from(vec![Statement::new("INSERT INTO ending VALUES (7, 7)", vec![])]);
+    let both = tokio::join!(world.store.change(twice()), world.store.change(twice()));
+    let conflicts = [&both.0, &both.1].into_iter().filter(|r| **r == Err(WriteError::Conflict));
+    assert_eq!(conflicts.count(), 1, "{both:?}");
+    world.store.publish(world.publication(&[])).await.expect("published");
+}
