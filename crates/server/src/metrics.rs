@@ -9,6 +9,7 @@ use metrics::{Counter, Gauge, Histogram, Key, Label, Level, Metadata, Recorder a
 use metrics_exporter_prometheus::{PrometheusBuilder, PrometheusHandle, PrometheusRecorder};
 use tidings_core::delivery::Status;
 use tidings_core::settlement::{Settlement, Verdict};
+use tidings_store::Connections;
 
 use tokio::sync::watch;
 
@@ -31,6 +32,8 @@ pub struct Metrics {
     live_listeners: Gauge,
     /// Live streams that were ended because their listener was too slow.
     pub live_dropped: Counter,
+    connections: Gauge,
+    connections_max: Gauge,
     pub http_requests: Vec<(u16, Counter)>,
     pub commit_refused: Counter,
 }
@@ -82,6 +85,8 @@ impl Metrics {
             held_bytes: gauge("tidings_queue_payload_bytes_in_memory"),
             live_listeners: gauge("tidings_live_listeners"),
             live_dropped: counter("tidings_live_dropped_total"),
+            connections: gauge("tidings_database_connections"),
+            connections_max: gauge("tidings_database_connections_max"),
             http_requests: classes.collect(),
             commit_refused: counter("tidings_writes_refused_total"),
             handle: recorder.handle(),
@@ -126,12 +131,21 @@ impl Metrics {
 
     /// All figures as text, with the engine's state and the number of live streams as they are now.
     #[must_use]
-    pub fn render(&self, state: &EngineState, listeners: usize) -> String {
+    pub fn render(
+        &self,
+        state: &EngineState,
+        listeners: usize,
+        database: Option<Connections>,
+    ) -> String {
         self.live_listeners.set(listeners as f64);
         self.in_flight.set(state.in_flight as f64);
         self.unsettled.set(state.unsettled as f64);
         self.held_rows.set(state.held_rows as f64);
         self.held_bytes.set(state.held_bytes as f64);
+        if let Some(Connections { open, max }) = database {
+            self.connections.set(open as f64);
+            self.connections_max.set(max as f64);
+        }
         self.handle.run_upkeep();
         self.handle.render()
     }
@@ -158,6 +172,11 @@ fn describe(recorder: &PrometheusRecorder) {
         ("tidings_queue_rows_in_memory", "Queue rows held in memory."),
         ("tidings_queue_payload_bytes_in_memory", "Payload bytes held in memory."),
         ("tidings_live_listeners", "Live streams open now."),
+        (
+            "tidings_database_connections",
+            "Connections to PostgreSQL now; 0 with the embedded store.",
+        ),
+        ("tidings_database_connections_max", "The most that there ever are."),
         ("tidings_build_info", "The version that runs."),
     ];
     for (name, text) in gauges {

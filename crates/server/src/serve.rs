@@ -111,8 +111,10 @@ fn open_store(
         live.tell(&changes);
         engine.tell(Input::Committed(changes));
     });
-    let store = Store::open_sqlite(&settings.data_dir, clock.as_fn(), told)?;
-    Ok(store)
+    Ok(match &settings.database_url {
+        Some(url) => Store::open_postgres(url, clock.as_fn(), told)?,
+        None => Store::open_sqlite(&settings.data_dir, clock.as_fn(), told)?,
+    })
 }
 
 fn sender(settings: &Settings, egress: Arc<tidings_core::egress::EgressPolicy>) -> Result<Sender> {

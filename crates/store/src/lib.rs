@@ -27,5 +27,5 @@ pub use change::{
 };
 pub use committed::{Committed, LaneSummary};
 pub use error::{OpenError, ReadError, WriteError};
-pub use store::{Now, Sink, Store};
+pub use store::{Connections, Now, Sink, Store};
 pub use value::{Fields, Row, Value};

@@ -20,6 +20,14 @@ pub type Now = Arc<dyn Fn() -> Timestamp + Send + Sync>;
 /// Told after each commit, in commit order, by the thread that commits: it must never block.
 pub type Sink = Box<dyn Fn(Vec<Committed>) + Send + Sync>;
 
+/// Connections to a database server.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Connections {
+    pub open: usize,
+    /// There are never more.
+    pub max: usize,
+}
+
 /// Everything that is remembered. Cheap to clone.
 #[derive(Debug, Clone)]
 pub struct Store {
@@ -36,6 +44,24 @@ impl Store {
     /// its tables up to date. Blocks until it is there or has failed: some seconds at most.
     pub fn open_postgres(url: &str, now: Now, sink: Sink) -> Result<Self, OpenError> {
         Ok(Self { queue: Arc::new(postgres::Postgres::open(url, now, sink)?) })
+    }
+
+    /// Brings the tables of a PostgreSQL database up to date, beside a node that may run; the number of
+    /// the last migration.
+    pub fn migrate_postgres(url: &str) -> Result<i64, OpenError> {
+        postgres::Postgres::migrate(url)
+    }
+
+    /// Where it is kept, for people; never with a password.
+    #[must_use]
+    pub fn place(&self) -> String {
+        self.queue.place()
+    }
+
+    /// Connections to a database server; `None` for the embedded store.
+    #[must_use]
+    pub fn connections(&self) -> Option<Connections> {
+        self.queue.connections()
     }
 
     /// Commits events with their deliveries. When it answers, they are on disk.

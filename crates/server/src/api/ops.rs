@@ -38,6 +38,7 @@ pub async fn healthz(state: State<Arc<App>>) -> Result<&'static str> {
 #[utoipa::path(get, path = "/metrics", tag = "operations", operation_id = "metrics",
     responses((status = 200, description = "Prometheus text", content_type = "text/plain")))]
 pub async fn metrics(State(app): State<Arc<App>>) -> Response {
-    let text = app.metrics.render(&app.engine.borrow(), app.live.listeners());
+    let connections = app.store.connections();
+    let text = app.metrics.render(&app.engine.borrow(), app.live.listeners(), connections);
     ([(header::CONTENT_TYPE, "text/plain; version=0.0.4")], text).into_response()
 }

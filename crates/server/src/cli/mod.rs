@@ -15,6 +15,7 @@ mod follow;
 mod input;
 mod keys;
 mod listen;
+mod migrate;
 mod output;
 mod publish;
 mod receiver;
@@ -67,6 +68,7 @@ enum Command {
     Sign(sign::Sign),
     Verify(verify::Verify),
     Config(config::Config),
+    Migrate(migrate::Migrate),
     Completion(completion::Completion),
 }
 
@@ -87,6 +89,7 @@ impl Command {
             Self::Sign(command) => command.run(),
             Self::Verify(command) => command.run(),
             Self::Config(command) => command.run(),
+            Self::Migrate(command) => command.run(),
             Self::Completion(command) => command.run(),
         }
     }

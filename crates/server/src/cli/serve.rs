@@ -9,7 +9,7 @@ use tokio::signal::unix::{SignalKind, signal};
 use super::Usage;
 use super::output::line;
 use crate::clock::Clock;
-use crate::config::{self, Settings, Sources, Values};
+use crate::config::{self, Settings, Sources};
 use crate::serve::Server;
 use crate::telemetry;
 
@@ -35,10 +35,10 @@ pub struct Serve {
     /// A TOML file of settings; `tidings config --default` prints one
     #[arg(long, value_name = "FILE")]
     config: Option<PathBuf>,
-    /// Only the API on this node; apart from the worker it needs PostgreSQL
+    /// Only the API on this node; not in this version
     #[arg(long)]
     api: bool,
-    /// Only the engine on this node; apart from the API it needs PostgreSQL
+    /// Only the engine on this node; not in this version
     #[arg(long)]
     worker: bool,
 }
@@ -66,23 +66,22 @@ impl Serve {
 
     pub(super) fn run(&self) -> Result<()> {
         let values = config::read(&self.sources())?;
-        self.check_roles(&values)?;
+        self.check_roles()?;
         telemetry::start(values.get("log").map_or("info", String::as_str))?;
         let settings = Settings::parse(&values)?;
         let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
         runtime.block_on(serve(settings))
     }
 
-    /// The embedded store belongs to one process, so that process does everything.
-    fn check_roles(&self, values: &Values) -> Result<()> {
-        let embedded = values.get("database_url").is_none_or(String::is_empty);
-        if self.api == self.worker || !embedded {
+    /// A store belongs to one process, so that process does everything.
+    fn check_roles(&self) -> Result<()> {
+        if self.api == self.worker {
             return Ok(());
         }
         let given = if self.api { "--api" } else { "--worker" };
         let text = format!(
-            "--api and --worker apart need PostgreSQL (DATABASE_URL); with the embedded store one \
-             process does both: leave {given} away"
+            "--api and --worker apart are not in this version: one process uses a store and does \
+             both: leave {given} away"
         );
         Err(Usage(text).into())
     }
@@ -121,7 +120,7 @@ fn say_hello(server: &Server) {
     let settings = &server.app.settings;
     let has_keys = server.app.keyring.is_locked();
     tracing::info!(
-        store = %settings.data_dir.display(),
+        store = server.app.store.place(),
         roles = "api, worker",
         keys = has_keys,
         egress_allow = settings.egress.allow.len(),

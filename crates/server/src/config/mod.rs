@@ -27,6 +27,8 @@ pub type Values = BTreeMap<&'static str, String>;
 pub struct Settings {
     pub listen: SocketAddr,
     pub data_dir: PathBuf,
+    /// `postgres://…` instead of the embedded store.
+    pub database_url: Option<String>,
     /// Turns authentication on: the first admin key.
     pub admin_key: Option<String>,
     pub egress: EgressPolicy,
@@ -83,14 +85,14 @@ impl Parser<'_> {
         let secret_key = self.secret_key();
         let request_body_bytes_max = self.bytes("request_body_bytes_max");
         let seconds: Option<u64> = self.parsed("stop_deadline_s", "a number of seconds");
-        for later in ["database_url", "redis_url"] {
-            if self.text(later).is_some() {
-                self.errors.push(format!("{later}: this version has only the embedded store"));
-            }
+        let database_url = self.database_url();
+        if self.text("redis_url").is_some() {
+            self.errors.push("redis_url: this version sends by itself".to_owned());
         }
         Some(Settings {
             listen: listen?,
             data_dir: self.text("data_dir")?.into(),
+            database_url: database_url?,
             admin_key: self.text("admin_key").map(str::to_owned),
             egress: egress?,
             extra_ca_file: self.text("egress.ca_file").map(Into::into),
@@ -162,6 +164,19 @@ impl Parser<'_> {
         Some(name)
     }
 
+    /// With a database of its own the key cannot be made beside the data: other nodes need it too.
+    fn database_url(&mut self) -> Option<Option<String>> {
+        let Some(url) = self.text("database_url").map(str::to_owned) else { return Some(None) };
+        if self.text("secret_key").is_none() {
+            self.errors.push("Missing required settings: TIDINGS_SECRET_KEY".to_owned());
+        }
+        let known = ["postgres://", "postgresql://"].iter().any(|scheme| url.starts_with(scheme));
+        if !known {
+            self.errors.push("database_url: must begin with postgres://".to_owned());
+        }
+        known.then_some(Some(url))
+    }
+
     fn secret_key(&mut self) -> Option<Option<[u8; 32]>> {
         let Some(text) = self.text("secret_key") else { return Some(None) };
         let key = parse_hex_key(text);
@@ -202,6 +217,19 @@ mod tests {
         let settings = settings(&[]).expect("sound");
         assert_eq!(settings.listen.to_string(), "127.0.0.1:4000");
         assert!(settings.admin_key.is_none());
+    }
+
+    #[test]
+    fn a_database_needs_a_key_and_its_password_is_not_told() {
+        let url = ("database_url", "postgres://tidings:hunter2@db/tidings");
+        let error = settings(&[url]).expect_err("no key").to_string();
+        assert_eq!(error, "Missing required settings: TIDINGS_SECRET_KEY");
+        let key = "00".repeat(32);
+        let sound = settings(&[url, ("secret_key", &key)]).expect("sound");
+        assert!(!format!("{sound:?}").contains("hunter2"));
+        let mysql = [("database_url", "mysql://a:hunter2@db/x"), ("secret_key", key.as_str())];
+        let error = settings(&mysql).expect_err("another database").to_string();
+        assert_eq!(error, "database_url: must begin with postgres://");
     }
 
     #[test]

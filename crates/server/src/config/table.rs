@@ -41,7 +41,11 @@ pub const SETTINGS: [Setting; 15] = [
         Some("./tidings-data"),
         "Where the embedded store lives.",
     ),
-    secret("database_url", "DATABASE_URL", "postgres://… replaces the embedded store."),
+    secret(
+        "database_url",
+        "DATABASE_URL",
+        "postgres://… replaces the embedded store: PostgreSQL 15 or later.",
+    ),
     secret("redis_url", "REDIS_URL", "redis://… spreads sending over workers."),
     secret(
         "admin_key",
@@ -51,7 +55,7 @@ pub const SETTINGS: [Setting; 15] = [
     secret(
         "secret_key",
         "TIDINGS_SECRET_KEY",
-        "64 hex characters that encrypt secrets at rest. Default: generated in the data directory.",
+        "64 hex characters that encrypt secrets at rest. Default: generated in the data directory; required with database_url.",
     ),
     setting(
         "profiles",

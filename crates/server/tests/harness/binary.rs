@@ -62,7 +62,12 @@ impl Binary {
 
     /// Starts it where it must not start; how it ends, and what it says. Fails when it listens.
     pub async fn refused(dir: &Path) -> (ExitStatus, String) {
-        let mut child = Self::command(dir, &[]).spawn().expect("the binary starts");
+        Self::refused_with(dir, &[]).await
+    }
+
+    /// The same with further settings.
+    pub async fn refused_with(dir: &Path, variables: &[(&str, &str)]) -> (ExitStatus, String) {
+        let mut child = Self::command(dir, variables).spawn().expect("the binary starts");
         let mut log = Log::of(child.stderr.take().expect("piped"));
         let first = first_line(child.stdout.take().expect("piped"));
         let listened = tokio::time::timeout(PATIENCE, first).await;
@@ -80,6 +85,9 @@ impl Binary {
         command.env("TIDINGS_LISTEN", "127.0.0.1:0");
         command.env("TIDINGS_DATA_DIR", dir);
         command.env("TIDINGS_EGRESS_ALLOW", "127.0.0.0/8");
+        if let Some(url) = super::store::database_url(dir) {
+            command.env("DATABASE_URL", url).env("TIDINGS_SECRET_KEY", super::store::SECRET_KEY);
+        }
         command.envs(variables.iter().copied());
         command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
         command

@@ -35,7 +35,10 @@
 mod binary;
 mod client;
 mod live;
+#[path = "../../../store/tests/support/postgres.rs"]
+pub mod postgres;
 mod receiver;
+pub mod store;
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, Ordering};
@@ -136,6 +139,10 @@ fn settings(dir: &TempDir) -> Settings {
     values.insert("listen", "127.0.0.1:0".to_owned());
     values.insert("data_dir", dir.path().to_str().expect("a path in UTF-8").to_owned());
     values.insert("egress.allow", "127.0.0.0/8".to_owned());
+    if let Some(url) = store::database_url(dir.path()) {
+        values.insert("database_url", url);
+        values.insert("secret_key", store::SECRET_KEY.to_owned());
+    }
     Settings::parse(&values).expect("the defaults are sound")
 }
 

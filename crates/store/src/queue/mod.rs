@@ -17,6 +17,7 @@ use tokio::sync::{oneshot, watch};
 
 use crate::change::{Change, ChangeAnswer, Control, ControlAnswer, PublishAnswer};
 use crate::error::{ReadError, WriteError};
+use crate::store::Connections;
 use crate::value::{Row, Value};
 
 mod batch;
@@ -49,6 +50,10 @@ pub(crate) trait Queue: Debug + Send + Sync {
     fn rows(&self, reader: Reader, sql: Cow<'static, str>, args: Vec<Value>) -> Reading<'_>;
     /// Why nothing more can be written, once the disk has lost what it was told to keep.
     fn lost(&self) -> watch::Receiver<Option<String>>;
+    /// Where it is, for people; never with a password.
+    fn place(&self) -> String;
+    /// To a server: none for a file.
+    fn connections(&self) -> Option<Connections>;
     fn close(&self) -> Pin<Box<dyn Future<Output = ()> + Send + '_>>;
 }
 

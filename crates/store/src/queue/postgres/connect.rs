@@ -1,6 +1,8 @@
 //! Where the database is, how to get there, and what holds for every session.
 
 use std::fmt;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 use rustls::pki_types::CertificateDer;
@@ -31,6 +33,17 @@ pub(super) struct Connect {
     config: Config,
     /// `None`: in clear.
     tls: Option<MakeRustlsConnect>,
+    /// Connections that are open now.
+    open: Arc<AtomicUsize>,
+}
+
+/// Counts a connection for as long as it is driven.
+struct Counted(Arc<AtomicUsize>);
+
+impl Drop for Counted {
+    fn drop(&mut self) {
+        self.0.fetch_sub(1, Ordering::Relaxed);
+    }
 }
 
 impl fmt::Debug for Connect {
@@ -57,7 +70,7 @@ impl Connect {
             config.ssl_mode(SslMode::Require);
         }
         let tls = (config.get_ssl_mode() == SslMode::Require).then(|| tls(roots.as_deref()));
-        Ok(Self { config, tls: tls.transpose().map_err(bad)? })
+        Ok(Self { config, tls: tls.transpose().map_err(bad)?, open: Arc::default() })
     }
 
     /// Host, port and database, for people.
@@ -78,16 +91,33 @@ impl Connect {
         let (client, driver) = match &self.tls {
             None => {
                 let (client, connection) = self.config.connect(NoTls).await?;
-                (client, tokio::spawn(async { drop(connection.await) }))
+                (client, self.drive(connection))
             }
             Some(tls) => {
                 let (client, connection) = self.config.connect(tls.clone()).await?;
-                (client, tokio::spawn(async { drop(connection.await) }))
+                (client, self.drive(connection))
             }
         };
         let patience = patience.as_millis();
         client.batch_execute(&format!("{SESSION}; SET statement_timeout = {patience}")).await?;
         Ok((client, driver))
+    }
+
+    fn drive(
+        &self,
+        connection: impl Future<Output = Result<(), Error>> + Send + 'static,
+    ) -> JoinHandle<()> {
+        self.open.fetch_add(1, Ordering::Relaxed);
+        let counted = Counted(Arc::clone(&self.open));
+        tokio::spawn(async move {
+            let _counted = counted;
+            // Whoever uses it hears of its end.
+            drop(connection.await);
+        })
+    }
+
+    pub(super) fn connections(&self) -> usize {
+        self.open.load(Ordering::Relaxed)
     }
 }
 
@@ -123,7 +153,7 @@ fn tls(file: Option<&str>) -> Result<MakeRustlsConnect, String> {
             }
         }
     }
-    let provider = std::sync::Arc::new(rustls::crypto::ring::default_provider());
+    let provider = Arc::new(rustls::crypto::ring::default_provider());
     let config = rustls::ClientConfig::builder_with_provider(provider)
         .with_safe_default_protocol_versions()
         .map_err(|e| e.to_string())?

@@ -8,20 +8,18 @@ use futures_util::FutureExt as _;
 use futures_util::future::try_join4;
 use tidings_core::delivery::Owed;
 use tidings_core::id::TenantId;
-use tidings_core::publication::Publication;
-use tidings_core::settlement::Verdict;
 use tokio::runtime::Runtime;
 use tokio::time::timeout;
 use tokio_postgres::Error;
 
-use super::columns::{self, Column, Columns};
+use super::columns::{self, Columns};
 use super::connect::told;
 use super::session::{Session, borrowed};
+use super::sought::{Key, Sought};
 use super::write::ROUND_TRIP;
-use crate::queue::Job;
 use crate::queue::batch::Work;
 use crate::queue::batch::seen::{Found, Kind};
-use crate::queue::table::{self, Table};
+use crate::queue::table::Table;
 use crate::queue::transaction::{Cell, Fault, Transaction, Trouble};
 use crate::value::{Row, Value};
 
@@ -36,8 +34,6 @@ const SEEN: &str = "SELECT t.nth, s.fingerprint, s.answer \
      FROM UNNEST($1::BIGINT[], $2::BIGINT[], $3::TEXT[]) WITH ORDINALITY AS t (tenant, kind, key, nth) \
      JOIN seen s ON s.tenant = t.tenant AND s.kind = t.kind AND s.key = t.key";
 const NUMBER: &str = "UPDATE meta SET value = $1 WHERE key = 'batch'";
-
-type Key = (TenantId, Kind, Box<str>);
 
 pub(super) struct Filling {
     runtime: Rc<Runtime>,
@@ -58,13 +54,6 @@ enum Op {
     /// Rows by table, which may come in any order.
     Insert(Vec<(Table, Columns)>),
     Send(&'static str, Vec<Value>),
-}
-
-/// What the works of a batch will look for.
-struct Sought {
-    takes: [Column; 2],
-    moves: [Column; 6],
-    keys: Vec<Key>,
 }
 
 impl Filling {
@@ -89,7 +78,7 @@ impl Filling {
     }
 
     fn fetch(&mut self, sought: Sought) -> Result<(), Trouble> {
-        let keys = key_columns(&sought.keys);
+        let keys = sought.key_columns();
         let (takes, moves) = (columns::args(&sought.takes), columns::args(&sought.moves));
         let key_args = columns::args(&keys);
         let fetched = self.wait(async |session: &mut Session| {
@@ -339,69 +328,4 @@ impl Op {
             Self::Send(sql, args) => vec![Statement { sql: (*sql).into(), args: borrowed(args) }],
         }
     }
-}
-
-impl Sought {
-    fn by(works: &[Work]) -> Self {
-        let mut sought = Self {
-            takes: std::array::from_fn(|_| Column::new(table::Kind::Int)),
-            moves: std::array::from_fn(|_| Column::new(table::Kind::Int)),
-            keys: Vec::new(),
-        };
-        for work in works {
-            match work {
-                Work::Job(Job::Settle(settlement)) => {
-                    sought.settled(settlement);
-                    settlement.announcements.iter().for_each(|one| sought.published(one));
-                }
-                Work::Job(Job::Publish { publication, .. }) => sought.published(publication),
-                Work::Job(Job::Change { change, .. }) => {
-                    let key = change.key.iter();
-                    sought.keys.extend(key.map(|k| (k.tenant, Kind::Key, k.key.key.clone())));
-                    change.publications.iter().for_each(|one| sought.published(one));
-                }
-                Work::Fanout(fanout) => sought.published(&fanout.publication),
-                Work::Job(Job::Control { .. } | Job::Maintain { .. }) | Work::Maintain => {}
-            }
-        }
-        // Sorted, so that two nodes never wait for each other in a ring; each once.
-        sought.keys.sort_unstable();
-        sought.keys.dedup();
-        sought
-    }
-
-    fn settled(&mut self, settlement: &tidings_core::settlement::Settlement) {
-        let owed = &settlement.owed;
-        let row = |columns: &mut [Column], cells: &[i64]| {
-            columns.iter_mut().zip(cells).for_each(|(column, &int)| column.push(Cell::Int(int)));
-        };
-        let (id, attempts) = (owed.id.as_i64(), i64::from(owed.attempts));
-        match settlement.verdict {
-            Verdict::End { .. } => row(&mut self.takes, &[id, attempts]),
-            Verdict::Retry { ready_at, not_before, attempts_granted } => {
-                let more = attempts + i64::from(settlement.attempt.is_some());
-                let (ready_at, not_before) = (ready_at.as_millis(), not_before.as_millis());
-                let cells = [id, attempts, ready_at, not_before, more, attempts_granted.into()];
-                row(&mut self.moves, &cells);
-            }
-        }
-    }
-
-    fn published(&mut self, publication: &Publication) {
-        let tenant = publication.tenant;
-        let key = publication.key.iter().map(|key| (tenant, Kind::Key, key.key.clone()));
-        self.keys.extend(key);
-        let named = publication.events.iter().filter_map(|one| one.event.client_id.clone());
-        self.keys.extend(named.map(|name| (tenant, Kind::ClientId, name)));
-    }
-}
-
-fn key_columns(keys: &[Key]) -> [Column; 3] {
-    let (int, text) = (table::Kind::Int, table::Kind::Text);
-    let mut columns = [Column::new(int), Column::new(int), Column::new(text)];
-    for (tenant, kind, key) in keys {
-        let cells = [Cell::Int(tenant.as_i64()), Cell::Int(*kind as i64), Cell::Text(key)];
-        columns.iter_mut().zip(cells).for_each(|(column, cell)| column.push(cell));
-    }
-    columns
 }

@@ -21,7 +21,7 @@ use super::transaction::Trouble;
 use super::writer::Writer;
 use crate::error::OpenError;
 use crate::queue::{Job, Queue, Reader, Reading};
-use crate::store::{Now, Sink};
+use crate::store::{Connections, Now, Sink};
 use crate::value::Value;
 
 mod columns;
@@ -30,6 +30,7 @@ mod fill;
 mod readers;
 mod schema;
 mod session;
+mod sought;
 mod value;
 mod write;
 
@@ -46,6 +47,7 @@ pub(crate) struct Postgres {
     queue: Readers,
     /// Taken when the store is closed.
     writer: Mutex<Option<JoinHandle<()>>>,
+    connect: Arc<Connect>,
 }
 
 impl fmt::Debug for Postgres {
@@ -55,6 +57,19 @@ impl fmt::Debug for Postgres {
 }
 
 impl Postgres {
+    /// Brings the tables up to date beside a node that may run; the number of the last migration.
+    pub(crate) fn migrate(url: &str) -> Result<i64, OpenError> {
+        let connect = Connect::parse(url)?;
+        let migrate = move || {
+            let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
+            let runtime = runtime.map_err(|e| OpenError::Database(e.to_string()))?;
+            runtime.block_on(schema::migrate_at(&connect))
+        };
+        // A thread of its own, for the caller may be within a runtime.
+        let gone = |_| OpenError::Database("the migration has panicked".to_owned());
+        std::thread::spawn(migrate).join().map_err(gone)?
+    }
+
     /// Connects, takes the database for this process, and brings its tables up to date.
     pub(crate) fn open(url: &str, now: Now, sink: Sink) -> Result<Self, OpenError> {
         let connect = Arc::new(Connect::parse(url)?);
@@ -75,8 +90,9 @@ impl Postgres {
         Ok(Self {
             committer,
             history: Readers::new(Arc::clone(&connect), READERS, READ_PATIENCE),
-            queue: Readers::new(connect, QUEUE_READERS, QUEUE_PATIENCE),
+            queue: Readers::new(Arc::clone(&connect), QUEUE_READERS, QUEUE_PATIENCE),
             writer: Mutex::new(Some(writer)),
+            connect,
         })
     }
 
@@ -126,6 +142,14 @@ impl Queue for Postgres {
 
     fn lost(&self) -> watch::Receiver<Option<String>> {
         self.committer.lost()
+    }
+
+    fn place(&self) -> String {
+        format!("postgres://{}", self.connect.place())
+    }
+
+    fn connections(&self) -> Option<Connections> {
+        Some(Connections { open: self.connect.connections(), max: READERS + QUEUE_READERS + 1 })
     }
 
     fn close(&self) -> Pin<Box<dyn Future<Output = ()> + Send + '_>> {

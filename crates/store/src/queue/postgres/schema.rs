@@ -5,9 +5,11 @@
 //! this file. Each runs in a transaction of its own; one that waits for another node's finds nothing
 //! left to do. A database from a newer version is refused, because what it holds is not understood.
 
+use std::time::Duration;
+
 use tokio_postgres::{Client, Error};
 
-use super::connect::told;
+use super::connect::{Connect, told};
 use crate::error::OpenError;
 use crate::queue::sqlite::MIGRATIONS;
 
@@ -17,8 +19,20 @@ const ADDITIONS: &[(i64, &str)] = &[(1, include_str!("schema_1.sql"))];
 /// Older ones are not tested.
 const VERSION_MIN: i32 = 150_000;
 
+/// For what asks; a migration itself takes as long as it does.
+const PATIENCE: Duration = Duration::from_secs(10);
+
 /// Held during a migration; the number is arbitrary.
 const LOCK: i64 = 0x7469_6469_6e67_0001;
+
+/// Connects, and does nothing else.
+pub(super) async fn migrate_at(connect: &Connect) -> Result<i64, OpenError> {
+    let opened = connect.open(PATIENCE).await;
+    let unreachable = |e: Error| OpenError::Unreachable { place: connect.place(), why: told(&e) };
+    let (mut client, _driver) = opened.map_err(unreachable)?;
+    migrate(&mut client).await?;
+    Ok(MIGRATIONS.len() as i64)
+}
 
 /// Brings the database up to date.
 pub(super) async fn migrate(client: &mut Client) -> Result<(), OpenError> {

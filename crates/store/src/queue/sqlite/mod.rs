@@ -3,7 +3,7 @@
 use std::borrow::Cow;
 use std::fmt;
 use std::fs::File;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::pin::Pin;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::JoinHandle;
@@ -20,7 +20,7 @@ use super::transaction::Trouble;
 use super::writer::Writer;
 use crate::error::OpenError;
 use crate::queue::{Job, Queue, Reader, Reading};
-use crate::store::{Now, Sink};
+use crate::store::{Connections, Now, Sink};
 use crate::value::{Row, Value};
 
 mod checkpoint;
@@ -51,6 +51,7 @@ const QUEUE_READERS: usize = 2;
 const QUEUE_PATIENCE: Duration = Duration::from_secs(30);
 
 pub(crate) struct Sqlite {
+    dir: PathBuf,
     committer: Arc<Committer>,
     history: Readers,
     queue: Readers,
@@ -94,6 +95,7 @@ impl Sqlite {
         let thread = std::thread::Builder::new().name("tidings-writer".into());
         let writer = thread.spawn(move || writer.run()).map_err(io)?;
         Ok(Self {
+            dir: dir.to_owned(),
             committer,
             history: Readers::new(&path, READERS, READ_PATIENCE),
             queue: Readers::new(&path, QUEUE_READERS, QUEUE_PATIENCE),
@@ -200,15 +202,24 @@ impl Queue for Sqlite {
         self.committer.lost()
     }
 
+    fn place(&self) -> String {
+        self.dir.display().to_string()
+    }
+
+    fn connections(&self) -> Option<Connections> {
+        None
+    }
+
     fn close(&self) -> Pin<Box<dyn Future<Output = ()> + Send + '_>> {
         self.committer.close();
         // Joining blocks, so it is done where blocking is allowed.
         let (committer, history, queue) =
             (Arc::clone(&self.committer), self.history.clone(), self.queue.clone());
+        let dir = self.dir.clone();
         let held = self.held.lock().unwrap_or_else(PoisonError::into_inner).take();
         Box::pin(async move {
             let release = move || {
-                drop(Self { committer, history, queue, held: Mutex::new(held) });
+                drop(Self { dir, committer, history, queue, held: Mutex::new(held) });
             };
             if let Err(error) = tokio::task::spawn_blocking(release).await {
                 tracing::error!(%error, "closing the store");
