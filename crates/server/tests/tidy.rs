@@ -116,7 +116,8 @@ fn crates_depend_on_each_other_only_downwards() {
                 found.push(format!("{name} is pure and must not depend on {dependency}"));
             }
             // A test may look at the file from outside.
-            let is_sql = ["rusqlite", "libsqlite3-sys", "tokio-postgres"].contains(&dependency.as_str());
+            let is_sql =
+                ["rusqlite", "libsqlite3-sys", "tokio-postgres"].contains(&dependency.as_str());
             if is_sql && !for_tests && name != "tidings-store" {
                 found.push(format!("only tidings-store may depend on {dependency}"));
             }

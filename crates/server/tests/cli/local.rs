@@ -90,7 +90,10 @@ fn api_and_worker_apart_need_postgresql() {
     for role in ["--api", "--worker"] {
         let ended = run(&mut tidings(&["serve", role]), b"");
         assert_eq!(ended.code(), Some(2));
-        assert!(ended.stderr.contains("--api and --worker apart are not in this version"), "{ended:?}");
+        assert!(
+            ended.stderr.contains("--api and --worker apart are not in this version"),
+            "{ended:?}"
+        );
     }
     let dir = tempdir().unwrap();
     let mut server = Process::start(serve(dir.path()).args(["--api", "--worker"]));
