@@ -39,6 +39,8 @@ pub const TIMEOUT_MS_MAX: u32 = 120_000;
 /// Overlap of a rotated secret.
 pub const ROTATION_OVERLAP_MS_DEFAULT: i64 = DAY_MS;
 pub const ROTATION_OVERLAP_MS_MAX: i64 = 7 * DAY_MS;
+/// Public keys that a tenant publishes: the answer is some 250 bytes for each.
+pub const PUBLISHED_KEYS_MAX: usize = 1_000;
 /// Old secrets that still sign.
 pub const SECRETS_MAX: usize = 5;
 

@@ -180,4 +180,18 @@ mod tests {
         let errors = Profiles::with_dir(&dir.path().join("gone")).expect_err("it is not there");
         assert!(errors[0].starts_with("profiles: "), "{errors:?}");
     }
+
+    /// The example of the documentation names every field that there is.
+    #[test]
+    fn the_documented_profile_is_sound() {
+        let text = include_str!("../../../docs/profiles.md");
+        let (_, example) = text.split_once("```toml\n").expect("an example");
+        let (example, _) = example.split_once("```").expect("its end");
+        let acme = Profile::parse(example).expect("sound");
+        assert_eq!((acme.name.as_str(), acme.retry.max_attempts), ("acme", 5));
+        assert!(acme.tells_of("order.paid") && acme.is_final(400) && !acme.is_final(408));
+        for known in Profile::builtins() {
+            assert!(text.contains(&format!("| `{}` |", known.name)), "{}", known.name);
+        }
+    }
 }

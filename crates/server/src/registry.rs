@@ -4,6 +4,7 @@
 //! the new state. Readers take a read lock for a look-up and share immutable values.
 
 use std::borrow::Cow;
+use std::cmp::Reverse;
 use std::collections::{BTreeMap, HashMap};
 use std::sync::{Arc, PoisonError, RwLock};
 
@@ -14,11 +15,12 @@ use tidings_core::egress::{EgressPolicy, Target};
 use tidings_core::fanout::Index;
 use tidings_core::health::Health;
 use tidings_core::id::{TenantId, WebhookId};
-use tidings_core::limits::CONCURRENCY_DEFAULT;
+use tidings_core::limits::{CONCURRENCY_DEFAULT, PUBLISHED_KEYS_MAX};
 use tidings_core::retry::RetryPolicy;
 use tidings_core::time::Timestamp;
 use tidings_core::verdict::Rules;
 use tidings_core::webhook::Webhook;
+use tidings_wire::ed25519::PublicKey;
 use tidings_wire::keys::Keys;
 use tidings_wire::profile::{BodyShape, Profile};
 use tidings_wire::sign::Signer;
@@ -90,14 +92,6 @@ impl Outgoing {
         Cow::Owned(signers.into_iter().cloned().collect())
     }
 
-    /// Of the moments of attempts (ms from the first), those before the deliveries expire by the profile.
-    #[must_use]
-    pub fn in_time(&self, mut moments: Vec<i64>) -> Vec<i64> {
-        let expire = self.profile.expires_after_ms.and_then(|ms| i64::try_from(ms).ok());
-        moments.retain(|at| expire.is_none_or(|expire| *at < expire));
-        moments
-    }
-
     /// What the dispatcher needs to know.
     #[must_use]
     pub fn settings(&self, health: Option<Health>) -> WebhookSettings {
@@ -114,6 +108,29 @@ impl Outgoing {
     }
 }
 
+/// A public key that verifies what some webhook gets.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct PublishedKey {
+    pub key: PublicKey,
+    /// The end of a rotation's overlap; `None`: it is current.
+    pub valid_until: Option<Timestamp>,
+}
+
+/// The Ed25519 keys among the secrets of these webhooks, each once, of the newest so many.
+fn published_keys<'a>(webhooks: impl Iterator<Item = &'a Arc<Webhook>>) -> Vec<PublishedKey> {
+    let secrets = webhooks.flat_map(|webhook| &webhook.secrets);
+    let keys = secrets.filter(|slot| slot.text.contains("whsk_")).filter_map(|slot| {
+        let key = Keys::parse(&slot.text).ok()?.ed25519?.public_key();
+        Some(PublishedKey { key, valid_until: slot.valid_until })
+    });
+    let mut published: Vec<PublishedKey> = keys.take(PUBLISHED_KEYS_MAX).collect();
+    // Of a key that several webhooks have, the current use counts, else the last end.
+    published
+        .sort_by_key(|it| (*it.key.as_bytes(), it.valid_until.is_some(), Reverse(it.valid_until)));
+    published.dedup_by_key(|it| it.key);
+    published
+}
+
 /// See the module's documentation.
 #[derive(Debug)]
 pub struct Registry {
@@ -126,6 +143,7 @@ pub struct Registry {
 #[derive(Debug, Default)]
 struct TenantEntry {
     index: ArcSwap<Index>,
+    keys: ArcSwap<Vec<PublishedKey>>,
     webhooks: RwLock<BTreeMap<WebhookId, Arc<Webhook>>>,
 }
 
@@ -153,6 +171,14 @@ impl Registry {
     #[must_use]
     pub fn index(&self, tenant: TenantId) -> Arc<Index> {
         self.tenant(tenant).index.load_full()
+    }
+
+    /// The public keys of the tenant's webhooks, of a rotation's old secrets too.
+    #[must_use]
+    pub fn published_keys(&self, tenant: TenantId) -> Arc<Vec<PublishedKey>> {
+        // Anybody may ask, for any tenant: an unknown one gets no entry.
+        let tenants = self.tenants.read().unwrap_or_else(PoisonError::into_inner);
+        tenants.get(&tenant).map_or_else(Arc::default, |entry| entry.keys.load_full())
     }
 
     #[must_use]
@@ -263,6 +289,7 @@ impl Registry {
             (webhook.as_ref(), after_ms.and_then(|ms| i64::try_from(ms).ok()))
         });
         entry.index.store(Arc::new(Index::build(expiring)));
+        entry.keys.store(Arc::new(published_keys(webhooks.values().rev())));
     }
 
     fn tenant(&self, tenant: TenantId) -> Arc<TenantEntry> {

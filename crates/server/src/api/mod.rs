@@ -20,12 +20,14 @@ pub mod outer;
 pub mod page;
 pub mod path;
 pub mod problem;
+pub mod profiles;
 pub mod replays;
 pub mod router;
 pub mod stats;
 mod task;
 pub mod tenants;
 pub mod webhooks;
+pub mod webhooks_keys;
 
 use std::sync::Arc;
 use std::sync::atomic::AtomicU64;

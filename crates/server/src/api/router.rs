@@ -8,7 +8,8 @@ use utoipa_axum::routes;
 
 use super::deliveries::{attempts, cancel, dead_letters, get, list, publish, redrive, retry};
 use super::{
-    App, events, home, keys, live, openapi, ops, outer, replays, stats, tenants, webhooks,
+    App, events, home, keys, live, openapi, ops, outer, profiles, replays, stats, tenants, webhooks,
+    webhooks_keys,
 };
 
 /// The whole API.
@@ -43,6 +44,9 @@ pub fn routes() -> OpenApiRouter<Arc<App>> {
         .routes(routes!(replays::list::list_replays))
         .routes(routes!(replays::get::get_replay))
         .routes(routes!(replays::cancel::cancel_replay))
+        .routes(routes!(profiles::list_profiles))
+        .routes(routes!(webhooks_keys::webhooks_keys))
+        .routes(routes!(webhooks_keys::webhooks_keys_of_tenant))
         .routes(routes!(list::list_deliveries, publish::publish_delivery))
         .routes(routes!(get::get_delivery))
         .routes(routes!(attempts::list_attempts))

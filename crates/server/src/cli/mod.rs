@@ -17,6 +17,7 @@ mod keys;
 mod listen;
 mod migrate;
 mod output;
+mod profiles;
 mod publish;
 mod receiver;
 mod replay;
@@ -63,6 +64,7 @@ enum Command {
     DeadLetters(dead_letters::DeadLetters),
     Replay(replay::Replay),
     Tail(tail::Tail),
+    Profiles(profiles::Profiles),
     Keys(keys::Keys),
     Tenants(tenants::Tenants),
     Sign(sign::Sign),
@@ -84,6 +86,7 @@ impl Command {
             Self::DeadLetters(command) => command.run(),
             Self::Replay(command) => command.run(),
             Self::Tail(command) => command.run(),
+            Self::Profiles(command) => command.run(),
             Self::Keys(command) => command.run(),
             Self::Tenants(command) => command.run(),
             Self::Sign(command) => command.run(),

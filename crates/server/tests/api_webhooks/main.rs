@@ -5,6 +5,8 @@ mod harness;
 
 mod changes;
 mod fields;
+mod keys;
+mod profiles;
 mod replaying;
 mod secrets;
 mod sending;

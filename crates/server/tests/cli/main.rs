@@ -5,4 +5,5 @@
 mod client;
 mod local;
 mod process;
+mod profiles;
 mod tls;

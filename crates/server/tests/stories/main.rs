@@ -16,6 +16,7 @@ mod direct;
 mod disk_full;
 mod isolation;
 mod ledger;
+mod official_readers;
 mod official_verifiers;
 mod outcomes;
 mod postgres;

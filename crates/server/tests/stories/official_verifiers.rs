@@ -108,19 +108,19 @@ async fn the_package_of_python_agrees() {
 
 #[tokio::test]
 async fn the_package_of_node_agrees() {
-    let home = installed("node", |dir| {
-        run(Command::new("npm")
-            .args(["ci", "--no-audit", "--no-fund", "--silent"])
-            .current_dir(dir));
-    });
+    let home = installed("node", install_for_node);
     let cases = cases().await;
     let mut verifier = Command::new("node");
     assert_agrees(&cases, &judged(verifier.arg("verify.mjs").current_dir(home), &cases));
 }
 
+pub(crate) fn install_for_node(dir: &Path) {
+    run(Command::new("npm").args(["ci", "--no-audit", "--no-fund", "--silent"]).current_dir(dir));
+}
+
 /// A directory with the files of `tests/official` and what `install` made of them; made at the first
 /// run, and again when a file has changed.
-fn installed(name: &str, install: impl FnOnce(&Path)) -> PathBuf {
+pub(crate) fn installed(name: &str, install: impl FnOnce(&Path)) -> PathBuf {
     let dir = Path::new(env!("CARGO_TARGET_TMPDIR")).join("official").join(name);
     let files = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/official");
     let mut changed = !dir.join("installed").exists();
@@ -141,7 +141,7 @@ fn installed(name: &str, install: impl FnOnce(&Path)) -> PathBuf {
     dir
 }
 
-fn run(command: &mut Command) {
+pub(crate) fn run(command: &mut Command) {
     let output = command.output().unwrap_or_else(|error| panic!("{command:?}: {error}"));
     let told = String::from_utf8_lossy(&output.stderr);
     assert!(output.status.success(), "{command:?}: {told}");

@@ -9,6 +9,7 @@ use tidings_core::retry::{RetryPolicy, Strategy};
 use tidings_core::time::Timestamp;
 use tidings_wire::profile::BodyShape;
 
+use crate::api::profiles::RetryPreview;
 use crate::registry::Outgoing;
 
 /// A registered URL with what it wants to know and how it wants to be told.
@@ -51,12 +52,8 @@ pub struct WebhookView {
     pub inactive_since: Option<i64>,
     /// Counts the changes. Sent back with PUT or PATCH, it must be the current one.
     pub revision: u32,
-    /// When each attempt is made if all of them fail, in milliseconds from the first. With jitter: at
-    /// the earliest.
-    pub retry_preview_ms: Vec<i64>,
-    /// The same at the latest; left out without jitter.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub retry_preview_latest_ms: Option<Vec<i64>>,
+    #[serde(flatten)]
+    pub preview: RetryPreview,
 }
 
 /// When and how often a delivery is tried.
@@ -114,10 +111,7 @@ impl From<&Outgoing> for WebhookView {
             disabled_reason: webhook.disabled_reason.clone(),
             inactive_since: webhook.inactive_since.map(Timestamp::as_millis),
             revision: webhook.revision,
-            retry_preview_ms: outgoing.in_time(policy.attempts_at_ms()),
-            retry_preview_latest_ms: policy
-                .jitter
-                .then(|| outgoing.in_time(policy.attempts_latest_at_ms())),
+            preview: RetryPreview::of(policy, &outgoing.profile),
         }
     }
 }

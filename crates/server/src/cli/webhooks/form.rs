@@ -20,10 +20,10 @@ pub(super) struct Form {
     /// Signing secret; generated when the profile needs one. @FILE reads it from a file
     #[arg(long)]
     secret: Option<String>,
-    /// What the receiver expects: standard, emp, aegisx
+    /// What the receiver expects; `tidings profiles list` shows what there is
     #[arg(long)]
     profile: Option<String>,
-    /// Another body than the profile's: raw or cloudevents
+    /// Another body than the profile's: standard, raw, cloudevents, cloudevents-binary
     #[arg(long)]
     body: Option<String>,
     /// A header to send along, 'Name: value'; may be repeated
