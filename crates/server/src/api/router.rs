@@ -8,8 +8,8 @@ use utoipa_axum::routes;
 
 use super::deliveries::{attempts, cancel, dead_letters, get, list, publish, redrive, retry};
 use super::{
-    App, events, home, keys, live, openapi, ops, outer, profiles, replays, stats, tenants, webhooks,
-    webhooks_keys,
+    App, events, home, keys, live, openapi, ops, outer, profiles, replays, stats, tenants,
+    webhooks, webhooks_keys,
 };
 
 /// The whole API.
