@@ -4,7 +4,8 @@
 //! answers each after its commit, and tells the sink. It also runs the shared queries.
 //!
 //! In reading order: [`committer`] (what waits) → [`writer`] (the thread) → [`batch`] (a transaction,
-//! and what each kind of work writes) → [`transaction`] (what a database brings to it) → [`sqlite`], [`postgres`].
+//! and what each kind of work writes) → [`transaction`] (what a database brings to it) → [`sqlite`],
+//! [`postgres`].
 
 use std::borrow::Cow;
 use std::fmt::Debug;
