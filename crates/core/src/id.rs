@@ -44,6 +44,8 @@ kinds! {
     Attempt = "att", AttemptId;
     /// Deliveries sent again by time range.
     Replay = "rpl", ReplayId;
+    /// A webhook that was received.
+    Inbound = "inb", InboundId;
     /// Somebody who wants to hear more, handed over to one service.
     Lead = "lead", LeadId;
     /// Work whose progress is told.

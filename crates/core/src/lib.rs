@@ -24,6 +24,7 @@ pub mod egress;
 pub mod fanout;
 pub mod filter;
 pub mod health;
+pub mod inbound;
 pub mod live;
 pub mod pattern;
 pub mod replay;

@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use axum::body::Body;
 use axum::extract::{FromRequest, Request};
 use bytes::Bytes;
 use http::{HeaderMap, StatusCode, header};
@@ -19,18 +20,22 @@ impl FromRequest<Arc<App>> for JsonBody {
 
     async fn from_request(request: Request, app: &Arc<App>) -> Result<Self> {
         require_json(request.headers())?;
-        let most = app.settings.request_body_bytes_max;
-        let length = request.headers().get(header::CONTENT_LENGTH);
-        let length = length.and_then(|value| value.to_str().ok()?.parse::<usize>().ok());
-        if length.is_some_and(|length| length > most) {
-            return Err(too_large(most));
-        }
-        let limited = Limited::new(request.into_body(), most);
-        match limited.collect().await {
-            Ok(body) => Ok(Self(body.to_bytes())),
-            Err(error) if error.is::<LengthLimitError>() => Err(too_large(most)),
-            Err(_) => Err(Problem::bad_request("broken_body", "the body broke off")),
-        }
+        let (head, body) = request.into_parts();
+        read_body(&head.headers, body, app.settings.request_body_bytes_max).await.map(Self)
+    }
+}
+
+/// The bytes of a body, at most `most`.
+pub async fn read_body(headers: &HeaderMap, body: Body, most: usize) -> Result<Bytes> {
+    let length = headers.get(header::CONTENT_LENGTH);
+    let length = length.and_then(|value| value.to_str().ok()?.parse::<usize>().ok());
+    if length.is_some_and(|length| length > most) {
+        return Err(too_large(most));
+    }
+    match Limited::new(body, most).collect().await {
+        Ok(body) => Ok(body.to_bytes()),
+        Err(error) if error.is::<LengthLimitError>() => Err(too_large(most)),
+        Err(_) => Err(Problem::bad_request("broken_body", "the body broke off")),
     }
 }
 

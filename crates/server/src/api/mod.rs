@@ -12,6 +12,7 @@ pub mod form;
 pub mod home;
 pub mod html;
 pub mod idempotency;
+pub mod inbound;
 pub mod keys;
 pub mod live;
 pub mod openapi;

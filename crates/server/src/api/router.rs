@@ -8,7 +8,7 @@ use utoipa_axum::routes;
 
 use super::deliveries::{attempts, cancel, dead_letters, get, list, publish, redrive, retry};
 use super::{
-    App, events, home, keys, live, openapi, ops, outer, profiles, replays, stats, tenants,
+    App, events, home, inbound, keys, live, openapi, ops, outer, profiles, replays, stats, tenants,
     webhooks, webhooks_keys,
 };
 
@@ -57,6 +57,8 @@ pub fn routes() -> OpenApiRouter<Arc<App>> {
         .routes(routes!(redrive::redrive))
         .routes(routes!(stats::stats))
         .routes(routes!(live::sse::live))
+        .routes(routes!(inbound::receive::receive))
+        .routes(routes!(inbound::list::list_inbound))
         .routes(routes!(live::socket::live_socket))
         .routes(routes!(tenants::list_tenants, tenants::create_tenant))
         .routes(routes!(tenants::delete_tenant))

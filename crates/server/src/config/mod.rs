@@ -3,6 +3,7 @@
 //! [`table`] lists every setting once: its name, variable, default and meaning. Values travel as text
 //! until they are parsed here, so that everything wrong is told at once.
 
+mod inbound;
 mod source;
 mod table;
 
@@ -16,6 +17,7 @@ use tidings_core::limits::REQUEST_BODY_BYTES_MAX;
 
 use crate::profiles::Profiles;
 
+pub use inbound::Source;
 pub use source::{Sources, read};
 pub use table::{SETTINGS, Setting, defaults, documented_file, effective_file};
 
@@ -39,6 +41,8 @@ pub struct Settings {
     /// Encrypts secrets at rest; generated in the data directory when not given.
     pub secret_key: Option<[u8; 32]>,
     pub request_body_bytes_max: usize,
+    /// Whose webhooks are received.
+    pub inbound: Vec<Source>,
     /// How long a stop waits for attempts on the network.
     pub stop_deadline: Duration,
 }
@@ -84,6 +88,7 @@ impl Parser<'_> {
         let default_profile = self.default_profile(profiles.as_ref());
         let secret_key = self.secret_key();
         let request_body_bytes_max = self.bytes("request_body_bytes_max");
+        let inbound = self.inbound();
         let seconds: Option<u64> = self.parsed("stop_deadline_s", "a number of seconds");
         let database_url = self.database_url();
         if self.text("redis_url").is_some() {
@@ -100,6 +105,7 @@ impl Parser<'_> {
             default_profile: default_profile?,
             secret_key: secret_key?,
             request_body_bytes_max: request_body_bytes_max?,
+            inbound: inbound?,
             stop_deadline: Duration::from_secs(seconds?),
         })
     }
@@ -142,6 +148,17 @@ impl Parser<'_> {
             allow_http: allow_http?,
             ..EgressPolicy::default()
         })
+    }
+
+    fn inbound(&mut self) -> Option<Vec<Source>> {
+        let Some(text) = self.text("inbound") else { return Some(Vec::new()) };
+        match inbound::parse(text) {
+            Ok(sources) => Some(sources),
+            Err(errors) => {
+                self.errors.extend(errors);
+                None
+            }
+        }
     }
 
     fn profiles(&mut self) -> Option<Profiles> {

@@ -59,6 +59,10 @@ fn as_text(value: &toml::Value) -> Option<String> {
         toml::Value::String(text) => Some(text.clone()),
         toml::Value::Integer(number) => Some(number.to_string()),
         toml::Value::Boolean(flag) => Some(flag.to_string()),
+        // Tables are read where they are understood.
+        toml::Value::Array(items) if items.iter().any(toml::Value::is_table) => {
+            Some(value.to_string())
+        }
         // A list of CIDRs reads better as a list.
         toml::Value::Array(items) => {
             items.iter().map(as_text).collect::<Option<Vec<_>>>().map(|items| items.join(","))
@@ -125,6 +129,17 @@ mod tests {
         // An empty value is no value.
         values.retain(|_, value| !value.is_empty());
         assert_eq!(read, values);
+    }
+
+    #[test]
+    fn lists_of_tables_are_kept_as_they_are() {
+        let (values, errors) = from_toml(
+            "[[inbound]]\nname = \"hub\"\nscheme = \"github\"\nsecrets = [\"x\"]\n\n[[inbound]]\nname = \"a\"\n",
+        );
+        assert_eq!(errors, [""; 0]);
+        let errors = super::super::Settings::parse(&values).expect_err("the second is not whole");
+        assert_eq!(errors.0.len(), 1, "{errors}");
+        assert!(errors.0[0].contains("number 2"), "{errors}");
     }
 
     #[test]

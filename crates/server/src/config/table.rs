@@ -28,7 +28,7 @@ const fn secret(name: &'static str, variable: &'static str, meaning: &'static st
 }
 
 /// All settings, in the order of the documented file: in TOML, tables come last.
-pub const SETTINGS: [Setting; 15] = [
+pub const SETTINGS: [Setting; 16] = [
     setting(
         "listen",
         "TIDINGS_LISTEN",
@@ -92,6 +92,11 @@ pub const SETTINGS: [Setting; 15] = [
         "TIDINGS_LOG",
         Some("info"),
         "What is logged: error, warn, info, debug, or per module. Text on a terminal, JSON otherwise.",
+    ),
+    secret(
+        "inbound",
+        "TIDINGS_INBOUND",
+        "Sources whose webhooks are received: a list of tables, [[inbound]]. See docs/inbound.md.",
     ),
     setting(
         "egress.allow",

@@ -4,6 +4,7 @@
 mod catalogue;
 mod controls;
 mod direct;
+mod inbound;
 mod lists;
 mod maintenance;
 mod publishing;
@@ -16,6 +17,7 @@ mod world;
 pub use catalogue::*;
 pub use controls::*;
 pub use direct::*;
+pub use inbound::*;
 pub use lists::*;
 pub use maintenance::*;
 pub use publishing::*;
@@ -68,6 +70,7 @@ macro_rules! conformance_suite {
             a_change_is_all_or_nothing
             a_change_with_a_key_is_made_once
             keys_and_tenants_are_kept
+            a_webhook_is_received_once
             lists_are_complete_whatever_maintenance_has_done
             lists_filter_and_page
             events_are_found_and_listed

@@ -7,6 +7,7 @@ pub mod attempts;
 pub mod candidates;
 pub mod deliveries;
 pub mod events;
+pub mod inbound;
 pub mod stats;
 
 use crate::value::Value;
@@ -45,14 +46,16 @@ impl Query {
 /// Every shared statement of the history, and one of each shape of the composed ones.
 #[cfg(any(test, feature = "conformance"))]
 pub(crate) fn statements() -> Vec<String> {
-    let mut all: Vec<String> = [events::SQL, attempts::SQL, stats::SQL, deliveries::SQL]
-        .into_iter()
-        .flatten()
-        .map(|&sql| sql.to_owned())
-        .collect();
+    let mut all: Vec<String> =
+        [events::SQL, attempts::SQL, stats::SQL, deliveries::SQL, inbound::SQL]
+            .into_iter()
+            .flatten()
+            .map(|&sql| sql.to_owned())
+            .collect();
     all.extend(deliveries::shapes());
     all.extend(candidates::shapes());
     all.extend(events::shapes());
+    all.extend(inbound::shapes());
     all.extend(stats::shapes());
     all
 }

@@ -58,7 +58,8 @@ const DIRECT: &str = "SELECT doc, secrets, body FROM directs WHERE delivery = $1
 const LARGEST_ID: &str = "SELECT MAX(id) FROM (SELECT MAX(id) AS id FROM events \
      UNION ALL SELECT MAX(id) FROM queue UNION ALL SELECT MAX(id) FROM deliveries \
      UNION ALL SELECT MAX(id) FROM webhooks UNION ALL SELECT MAX(id) FROM tenants \
-     UNION ALL SELECT MAX(id) FROM api_keys UNION ALL SELECT MAX(id) FROM replays) x";
+     UNION ALL SELECT MAX(id) FROM api_keys UNION ALL SELECT MAX(id) FROM replays \
+     UNION ALL SELECT MAX(id) FROM inbound) x";
 
 #[cfg(any(test, feature = "conformance"))]
 pub(crate) const SQL: &[&str] = &[ONE, OF_WEBHOOK, LANES, PAGE, EVENT, DIRECT, LARGEST_ID];

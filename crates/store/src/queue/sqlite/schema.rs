@@ -11,8 +11,12 @@ use rusqlite::Connection;
 use crate::error::OpenError;
 
 /// In the order of their numbers, from 1.
-pub(crate) const MIGRATIONS: &[&str] =
-    &[include_str!("schema_1.sql"), include_str!("schema_2.sql"), include_str!("schema_3.sql")];
+pub(crate) const MIGRATIONS: &[&str] = &[
+    include_str!("schema_1.sql"),
+    include_str!("schema_2.sql"),
+    include_str!("schema_3.sql"),
+    include_str!("schema_4.sql"),
+];
 
 /// Brings the file up to date.
 pub(super) fn migrate(conn: &mut Connection) -> Result<(), OpenError> {
