@@ -6,6 +6,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::direct::{Direct, is_lane};
 use crate::event::Event;
+use crate::gate::Gate;
 use crate::id::{DeliveryId, EventId, TenantId, WebhookId};
 use crate::retry::mix;
 use crate::time::Timestamp;
@@ -160,6 +161,8 @@ pub struct Owed {
     pub attempts: u16,
     /// Attempts allowed when a person asked for more than the policy gives; 0: the policy's.
     pub attempts_granted: u16,
+    /// Of what tells of a job: which others it may not meet on its way.
+    pub gate: Option<Gate>,
     pub payload: Payload,
 }
 
@@ -203,7 +206,7 @@ mod tests {
     /// 100,000 of them may be in memory: see [`crate::limits::LANE_ROWS_MAX`].
     #[test]
     fn a_row_is_small() {
-        assert!(size_of::<Owed>() <= 96, "{}", size_of::<Owed>());
+        assert!(size_of::<Owed>() <= 112, "{}", size_of::<Owed>());
     }
 
     #[test]

@@ -207,6 +207,7 @@ pub fn owe(
         expires_at: event.expires_at,
         attempts: 0,
         attempts_granted: 0,
+        gate: None,
         payload: Payload::Held { event: Arc::clone(event), direct: Some(direct) },
     }
 }

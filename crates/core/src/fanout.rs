@@ -9,6 +9,7 @@ use std::sync::Arc;
 use crate::delivery::{Lane, Owed};
 use crate::event::Event;
 use crate::filter::Filters;
+use crate::gate::{Gate, Step};
 use crate::id::{IdSource, WebhookId};
 use crate::pattern::{Pattern, is_operational};
 use crate::time::Timestamp;
@@ -22,6 +23,8 @@ struct Listener {
     ordered: bool,
     /// How long after they are due its deliveries are wanted, ms; `None`: for ever.
     expires_after_ms: Option<i64>,
+    /// Its own, for the progress of jobs.
+    progress_interval_ms: Option<u32>,
     /// `None` when there is nothing to test.
     filters: Option<Box<Filters>>,
 }
@@ -50,6 +53,7 @@ impl Index {
                 revision: webhook.revision,
                 ordered: webhook.ordered,
                 expires_after_ms,
+                progress_interval_ms: webhook.progress_interval_ms,
                 filters: (!webhook.filters.is_empty()).then(|| Box::new(webhook.filters.clone())),
             });
             for pattern in &webhook.events {
@@ -75,13 +79,44 @@ impl Index {
     }
 
     /// The deliveries that are owed for `event`, each webhook once, whatever its patterns overlap.
+    #[must_use]
     pub fn plan(&self, event: &Arc<Event>, ids: &IdSource, now: Timestamp) -> Vec<Owed> {
+        self.plan_each(event, ids, now, |_| None)
+    }
+
+    /// The same for an event of a job, whose deliveries pass a gate. An interval of the webhook's own
+    /// goes before the one that is given.
+    #[must_use]
+    pub fn plan_gated(
+        &self,
+        event: &Arc<Event>,
+        gate: Gate,
+        ids: &IdSource,
+        now: Timestamp,
+    ) -> Vec<Owed> {
+        let of = |listener: &Listener| match (gate.step, listener.progress_interval_ms) {
+            (Step::Progress { .. }, Some(interval_ms)) => {
+                Gate { step: Step::Progress { interval_ms }, ..gate }
+            }
+            _ => gate,
+        };
+        self.plan_each(event, ids, now, |listener| Some(of(listener)))
+    }
+
+    fn plan_each(
+        &self,
+        event: &Arc<Event>,
+        ids: &IdSource,
+        now: Timestamp,
+        gate: impl Fn(&Listener) -> Option<Gate>,
+    ) -> Vec<Owed> {
         let places = self.places(&event.event_type);
         let mut deliveries = Vec::with_capacity(places.len());
         for place in places {
             let listener = &self.listeners[place as usize];
             if listener.filters.as_ref().is_none_or(|filters| filters.match_data(&event.data)) {
-                deliveries.push(owed(listener, event, ids, now));
+                let gate = gate(listener);
+                deliveries.push(Owed { gate, ..owed(listener, event, ids, now) });
             }
         }
         deliveries
@@ -125,6 +160,7 @@ fn owed(listener: &Listener, event: &Arc<Event>, ids: &IdSource, now: Timestamp)
         expires_at: earlier(event.expires_at, listener.expires_after_ms.map(|ms| ready_at + ms)),
         attempts: 0,
         attempts_granted: 0,
+        gate: None,
         payload: Arc::clone(event).into(),
     }
 }

@@ -12,6 +12,7 @@ pub mod time;
 pub mod delivery;
 pub mod direct;
 pub mod event;
+pub mod gate;
 pub mod outcome;
 pub mod publication;
 pub mod settlement;
@@ -31,6 +32,10 @@ pub mod replay;
 pub mod retry;
 pub mod retry_after;
 pub mod verdict;
+
+// The sources of events.
+pub mod executions;
+pub mod jobs;
 
 // The machine.
 pub mod dispatch;

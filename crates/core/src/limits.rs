@@ -62,7 +62,7 @@ pub const ORDER_HOLD_MS: i64 = HOUR_MS;
 pub const ATTEMPTS_IN_FLIGHT_MAX: usize = 2_048;
 /// Outcomes not yet committed; beyond it no new attempt starts.
 pub const UNSETTLED_MAX: usize = 20_000;
-/// Rows of one lane and of all lanes in the dispatcher's memory; a row is 96 bytes, and 500 more
+/// Rows of one lane and of all lanes in the dispatcher's memory; a row is 112 bytes, and 500 more
 /// while it holds its event. A lane that overflows is read back from the store: with room for 512,
 /// the bursts of one busy webhook did so all the time, which cost 2 % of the processor.
 pub const LANE_ROWS_MAX: usize = 4_096;
@@ -107,3 +107,27 @@ pub const LIVE_OVERLAP_MS: i64 = SECOND_MS;
 /// Open live streams of one tenant, and of all: each is a socket and a task.
 pub const LISTENERS_MAX: usize = 2_000;
 pub const LISTENERS_ALL_MAX: usize = 10_000;
+
+/// Between two deliveries of the progress of one job to one place, when nobody says, and at most.
+pub const PROGRESS_INTERVAL_MS_DEFAULT: u32 = 5_000;
+pub const PROGRESS_INTERVAL_MS_MAX: u32 = HOUR_MS as u32;
+/// A job's time, from its submission.
+pub const JOB_TIMEOUT_MS_MIN: i64 = 100;
+pub const JOB_TIMEOUT_MS_MAX: i64 = 30 * DAY_MS;
+/// Names of a job: its type, its worker, its machine, its ids elsewhere; bytes.
+pub const JOB_NAME_BYTES_MAX: usize = 255;
+/// What a job is doing and what went wrong, for people; characters.
+pub const JOB_STEP_CHARS_MAX: usize = 1_000;
+pub const JOB_ERROR_CHARS_MAX: usize = 10_000;
+/// Further fields of a job's events.
+pub const JOB_DATA_FIELDS_MAX: usize = 100;
+
+/// Jobs of one execution, and what they wait for in all: every report is judged on the whole graph.
+pub const EXECUTION_JOBS_MAX: usize = 1_000;
+pub const EXECUTION_DEPENDENCIES_MAX: usize = 10_000;
+/// Names and operations of a plan's jobs, the url of a result; bytes.
+pub const PLAN_NAME_BYTES_MAX: usize = 128;
+pub const RESULT_URL_BYTES_MAX: usize = 2_048;
+/// Until an execution must have come to its end, when nobody says, and at most.
+pub const EXECUTION_DEADLINE_MS_DEFAULT: i64 = DAY_MS;
+pub const EXECUTION_DEADLINE_MS_MAX: i64 = 7 * DAY_MS;

@@ -264,6 +264,7 @@ pub fn owe(webhook: &Webhook, candidate: &Candidate, ids: &IdSource, now: Timest
         expires_at: event.expires_at.filter(|&at| at > now),
         attempts: 0,
         attempts_granted: 0,
+        gate: None,
         payload: if candidate.whole { Arc::clone(event).into() } else { Payload::Stored },
     }
 }

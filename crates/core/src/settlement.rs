@@ -56,10 +56,12 @@ pub enum Reason {
     Expired,
     /// The head of an ordered lane held the others for too long.
     OrderHold,
+    /// Something newer of the same job took its place.
+    Superseded,
 }
 
 impl Reason {
-    pub const ALL: [Self; 8] = [
+    pub const ALL: [Self; 9] = [
         Self::Delivered,
         Self::Exhausted,
         Self::Refused,
@@ -68,6 +70,7 @@ impl Reason {
         Self::Cancelled,
         Self::Expired,
         Self::OrderHold,
+        Self::Superseded,
     ];
 
     /// As the API and the store write it.
@@ -82,6 +85,7 @@ impl Reason {
             Self::Cancelled => "cancelled",
             Self::Expired => "expired",
             Self::OrderHold => "order_hold",
+            Self::Superseded => "superseded",
         }
     }
 

@@ -209,6 +209,7 @@ mod tests {
             expires_at: None,
             attempts,
             attempts_granted: 0,
+            gate: None,
             payload: Payload::Stored,
         }
     }

@@ -42,6 +42,9 @@ pub struct Webhook {
     pub timeout_ms: Option<u32>,
     #[serde(default)]
     pub ordered: bool,
+    /// Between two deliveries of the progress of one job; 0: each is delivered. `None`: as the job says.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub progress_interval_ms: Option<u32>,
     /// `false`: plans no deliveries, and ends what is queued.
     pub active: bool,
     /// `true`: deliveries are planned and wait.
@@ -131,6 +134,7 @@ impl Webhook {
             max_concurrency: None,
             timeout_ms: None,
             ordered: false,
+            progress_interval_ms: None,
             active: true,
             paused: false,
             disabled_reason: None,

@@ -81,6 +81,7 @@ fn owed(delivery: i64, expires_at: Option<Timestamp>) -> Owed {
         expires_at,
         attempts: 0,
         attempts_granted: 0,
+        gate: None,
         payload: Payload::Stored,
     }
 }

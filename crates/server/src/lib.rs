@@ -20,4 +20,6 @@ pub mod replayer;
 pub mod seal;
 pub mod sender;
 pub mod serve;
+pub mod sources;
 pub mod telemetry;
+pub mod turns;

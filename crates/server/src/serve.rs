@@ -26,6 +26,7 @@ use crate::profiles::Profiles;
 use crate::registry::{Outgoing, Registry};
 use crate::seal::Sealer;
 use crate::sender::{Sender, SenderConfig};
+use crate::sources::deadlines;
 
 /// A server that accepts requests.
 #[derive(Debug)]
@@ -67,6 +68,7 @@ impl Server {
         let (stop, stopping) = watch::channel(false);
         tokio::spawn(Arc::clone(&parts.metrics).keep_up(stopping.clone()));
         tokio::spawn(Arc::clone(&parts.live).run(told, stopping.clone()));
+        tokio::spawn(deadlines::keep(Arc::clone(&parts), stopping.clone()));
         let listener = TcpListener::bind(settings.listen)
             .await
             .with_context(|| format!("cannot listen on {}", settings.listen))?;

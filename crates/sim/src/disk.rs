@@ -64,10 +64,14 @@ impl Disk {
         let id = settlement.owed.id;
         self.store.settle(settlement);
         self.told_until(|change| match change {
-            Committed::Settled { id: settled, .. } | Committed::Ended { id: settled, .. } => {
+            Committed::Settled { id: settled, .. } | Committed::Late { id: settled, .. } => {
                 *settled == id
             }
-            Committed::Accepted(_) | Committed::Owed(_) | Committed::Disabled { .. } => false,
+            Committed::Accepted(_)
+            | Committed::Owed(_)
+            | Committed::Moved(_)
+            | Committed::Ended { .. }
+            | Committed::Disabled { .. } => false,
         })
     }
 

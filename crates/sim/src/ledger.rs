@@ -19,6 +19,8 @@ pub struct Entry {
     /// The receiver has answered 2xx.
     pub received: bool,
     pub ended: Option<Status>,
+    /// Something newer took its place.
+    pub superseded: bool,
 }
 
 /// All accepted deliveries.
@@ -42,6 +44,7 @@ impl Ledger {
             running: false,
             received: false,
             ended: None,
+            superseded: false,
         };
         self.entries.insert(owed.id, entry);
     }
@@ -112,10 +115,27 @@ impl Ledger {
         Ok(())
     }
 
-    /// The receiver's 2xx was settled after its webhook had gone: it counts.
+    /// Something newer took its place. What is on the network at that moment may still arrive.
+    pub fn superseded(&mut self, id: DeliveryId) -> Result<(), String> {
+        self.ended(id, Status::Cancelled)?;
+        if let Some(entry) = self.entries.get_mut(&id) {
+            entry.superseded = true;
+        }
+        Ok(())
+    }
+
+    /// It has another place in its lane.
+    pub fn moved(&mut self, owed: &Owed) {
+        if let Some(entry) = self.entries.get_mut(&owed.id) {
+            entry.place = owed.key();
+        }
+    }
+
+    /// The receiver's 2xx was settled after its webhook had gone, or something newer had its place: it
+    /// counts.
     pub fn delivered_late(&mut self, id: DeliveryId) {
         if let Some(entry) = self.entries.get_mut(&id)
-            && entry.ended == Some(Status::Failed)
+            && (entry.ended == Some(Status::Failed) || entry.superseded)
         {
             entry.ended = Some(Status::Success);
         }

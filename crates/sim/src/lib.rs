@@ -3,11 +3,12 @@
 //! One seed decides everything: what is published, how receivers behave, how long the network and the
 //! store take, when people pause, cancel and send again, when the process crashes. Time is virtual.
 //! After every step the invariants of the promise are checked against a reference model kept outside
-//! ([`ledger`]); a violation names its seed, which replays it.
+//! ([`ledger`], [`gates`]); a violation names its seed, which replays it.
 //!
 //! [`world`] is the loop; [`receiver`] the receivers; [`disk`] the store with its crashes.
 
 pub mod disk;
+pub mod gates;
 pub mod ledger;
 pub mod random;
 pub mod receiver;

@@ -78,6 +78,7 @@ impl Bench {
                 expires_at: None,
                 attempts: 0,
                 attempts_granted: 0,
+                gate: None,
                 payload: Payload::Stored,
             };
             PlannedEvent { event, fingerprint: [0; 16], deliveries: vec![owed] }

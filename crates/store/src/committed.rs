@@ -15,9 +15,13 @@ pub enum Committed {
     Accepted(Arc<Event>),
     /// A delivery became owed (published, or sent again by hand).
     Owed(Owed),
+    /// A delivery that has not been tried has another place in its lane.
+    Moved(Owed),
     /// A settlement was written; `again` is the row when it is still owed.
     Settled { lane: Lane, id: DeliveryId, again: Option<Owed> },
-    /// A delivery ended without a settlement: cancelled, or its webhook is gone.
+    /// A settlement found that its delivery had ended.
+    Late { lane: Lane, id: DeliveryId },
+    /// A delivery ended without a settlement: cancelled, superseded, or its webhook is gone.
     Ended { lane: Lane, id: DeliveryId },
     /// A settlement switched off this webhook.
     Disabled { webhook: WebhookId, revision: u32, reason: &'static str },

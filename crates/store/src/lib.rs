@@ -3,7 +3,7 @@
 //! This crate decides nothing and is the only one that names SQL. What it keeps is split by need:
 //!
 //! - the *catalogue* (tenants, keys, webhooks) and the *history* are ordinary queries, written once
-//!   for every database ([`catalogue`], [`history`]);
+//!   for every database ([`catalogue`], [`history`]), and so is what the [`sources`] of events remember;
 //! - the *queue* is a handful of whole-transaction methods behind one seam (`queue`), written per
 //!   database on purpose, because there the database's own way is what makes it fast.
 //!
@@ -18,6 +18,7 @@ pub mod conformance;
 mod error;
 pub mod history;
 mod queue;
+pub mod sources;
 mod store;
 mod value;
 

@@ -55,8 +55,7 @@ impl LaneQueue {
 
     pub(super) fn pop(&mut self, held: &mut Held) -> Option<Owed> {
         let owed = self.rows.pop_front()?;
-        held.rows -= 1;
-        held.bytes -= owed.held_bytes();
+        held.let_go(&owed);
         Some(owed)
     }
 
@@ -87,8 +86,7 @@ impl LaneQueue {
         if held.bytes + owed.held_bytes() > held.bytes_max {
             owed.payload = Payload::Stored;
         }
-        held.rows += 1;
-        held.bytes += owed.held_bytes();
+        held.take_in(&owed);
         self.rows.insert(place, owed);
         if self.rows.len() > held.lane_rows_max {
             self.drop_last(held);
@@ -100,8 +98,7 @@ impl LaneQueue {
         if let Some(place) = self.rows.iter().position(|row| row.id == id)
             && let Some(owed) = self.rows.remove(place)
         {
-            held.rows -= 1;
-            held.bytes -= owed.held_bytes();
+            held.let_go(&owed);
         }
     }
 
@@ -110,7 +107,8 @@ impl LaneQueue {
         self.leave_out((next, DeliveryId::from_i64(0)));
     }
 
-    fn leave_out(&mut self, key: (Timestamp, DeliveryId)) {
+    /// A row is only in the store from now on.
+    pub(super) fn leave_out(&mut self, key: (Timestamp, DeliveryId)) {
         let ready_at = key.0;
         self.next_in_store = if self.dirty { self.next_in_store.min(ready_at) } else { ready_at };
         self.dirty = true;
@@ -121,8 +119,7 @@ impl LaneQueue {
 
     fn drop_last(&mut self, held: &mut Held) {
         if let Some(last) = self.rows.pop_back() {
-            held.rows -= 1;
-            held.bytes -= last.held_bytes();
+            held.let_go(&last);
             self.leave_out(last.key());
         }
     }

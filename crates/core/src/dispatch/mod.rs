@@ -11,6 +11,7 @@
 //! differences: they need no introduction, for their id says what they may do, and they are forgotten
 //! when they have been idle for a while, for nobody takes leave of them.
 
+mod gates;
 mod lane;
 mod pace;
 mod webhook;
@@ -26,7 +27,7 @@ use std::sync::Arc;
 use crate::delivery::{Lane, Owed, Payload, Status};
 use crate::direct::{DirectLane, Kind};
 use crate::health::{Health, HealthNews};
-use crate::id::{DeliveryId, WebhookId};
+use crate::id::{DeliveryId, JobId, WebhookId};
 use crate::limits;
 use crate::settlement::{Attempt, Reason, Settlement, Verdict};
 use crate::time::{MINUTE_MS, SECOND_MS, Timestamp};
@@ -55,6 +56,8 @@ pub enum Signal {
     /// An attempt could not even be made for a reason of our own (its payload could not be read):
     /// the row goes back to where it was.
     Returned(Box<Owed>),
+    /// A row that is not given out has another place in its lane now.
+    Moved(Owed),
     /// A settlement is committed; `again` is the row's new state when the delivery is still owed.
     Settled { lane: Lane, id: DeliveryId, again: Option<Owed> },
     /// A row left the queue in another way (cancelled, webhook gone).
@@ -78,7 +81,7 @@ pub struct Finished {
 pub enum Command {
     /// Try this delivery. Answered by [`Signal::Attempted`] or [`Signal::Returned`].
     Attempt(Owed),
-    /// Write this. Answered by [`Signal::Settled`] or [`Signal::Ended`].
+    /// Write this. Answered by [`Signal::Settled`].
     Settle { settlement: Box<Settlement>, news: Vec<News> },
     /// Read the least `limit` rows of the lane. Answered by [`Signal::Paged`] or `PageFailed`.
     Page { lane: Lane, limit: usize },
@@ -189,6 +192,10 @@ struct Flight {
     /// The row was announced again meanwhile (a person cancelled it and sent it again): when this
     /// flight ends, the store says whether it is still owed.
     recheck: bool,
+    /// The row left the queue meanwhile.
+    ended: bool,
+    /// Whose gate it holds.
+    job: Option<JobId>,
 }
 
 /// Rows and payload bytes held in memory over all lanes, against their budgets.
@@ -199,6 +206,18 @@ struct Held {
     rows_max: usize,
     bytes_max: usize,
     lane_rows_max: usize,
+}
+
+impl Held {
+    fn take_in(&mut self, owed: &Owed) {
+        self.rows += 1;
+        self.bytes += owed.held_bytes();
+    }
+
+    fn let_go(&mut self, owed: &Owed) {
+        self.rows -= 1;
+        self.bytes -= owed.held_bytes();
+    }
 }
 
 /// See the module's documentation.
@@ -260,8 +279,9 @@ impl Dispatcher {
             }
             Signal::Attempted(finished) => self.attempted(*finished, now),
             Signal::Returned(owed) => self.returned(*owed, now),
+            Signal::Moved(owed) => self.moved(owed, now),
             Signal::Settled { lane, id, again } => self.settled(lane, id, again, now),
-            Signal::Ended { lane, id } => self.settled(lane, id, None, now),
+            Signal::Ended { lane, id } => self.ended(lane, id, now),
             Signal::Drain => self.draining = true,
         }
     }
@@ -330,17 +350,23 @@ impl Dispatcher {
         match lanes.take_turn(now, slow_allowed, &mut self.held) {
             Turn::Attempt(owed) => {
                 let revision = lanes.revision();
-                self.flights.insert(owed.id, Flight { revision, attempted: false, recheck: false });
+                let job = owed.gate.map(|gate| gate.job);
+                let flight =
+                    Flight { revision, attempted: false, recheck: false, ended: false, job };
+                self.flights.insert(owed.id, flight);
                 self.in_flight += 1;
                 self.outbox.push_back(Command::Attempt(owed));
                 self.ring_up(id);
             }
             Turn::Expired(owed) => {
                 let revision = lanes.revision();
-                self.flights.insert(owed.id, Flight { revision, attempted: true, recheck: false });
+                let flight =
+                    Flight { revision, attempted: true, recheck: false, ended: false, job: None };
+                self.flights.insert(owed.id, flight);
                 self.settle_untried(owed, Status::Expired, Reason::Expired, now);
                 self.ring_up(id);
             }
+            Turn::Again => self.ring_up(id),
             Turn::Wait(until) => self.wake_later(id, until),
             Turn::Refused => self.refused.push(id),
             Turn::Idle => {}
@@ -372,7 +398,7 @@ impl Dispatcher {
 
     fn admit(&mut self, owed: Owed, now: Timestamp) {
         if let Some(flight) = self.flights.get_mut(&owed.id) {
-            flight.recheck = true;
+            (flight.recheck, flight.ended) = (true, false);
             return;
         }
         let id = owed.lane.webhook;
@@ -386,10 +412,9 @@ impl Dispatcher {
 
     fn paged(&mut self, lane: Lane, rows: Vec<Owed>, all: bool) {
         let Some(lanes) = self.webhooks.get_mut(&lane.webhook) else { return };
-        let queue = lanes.lane(lane.slot);
         let flights = &self.flights;
         let fresh = rows.into_iter().filter(|row| !flights.contains_key(&row.id));
-        queue.page_arrived(fresh, all, &mut self.held);
+        lanes.page_arrived(lane.slot, fresh, all, &mut self.held);
         self.ring_up(lane.webhook);
     }
 
@@ -450,35 +475,41 @@ impl Dispatcher {
     }
 
     fn returned(&mut self, mut owed: Owed, now: Timestamp) {
-        self.flights.remove(&owed.id);
+        let ended = self.flights.remove(&owed.id).is_some_and(|flight| flight.ended);
         self.in_flight -= 1;
         if let Some(lanes) = self.webhooks.get_mut(&owed.lane.webhook) {
+            let job = owed.gate.map(|gate| gate.job);
             lanes.slot_free(owed.id);
-            lanes.landed(owed.lane.slot, owed.id);
+            lanes.landed(owed.lane.slot, owed.id, job, &mut self.held);
+        }
+        if ended {
+            return self.ring_up(owed.lane.webhook);
         }
         owed.payload = Payload::Stored;
         owed.not_before = now + RETURNED_RETRY_MS;
         self.admit(owed, now);
     }
 
+    fn ended(&mut self, lane: Lane, id: DeliveryId, now: Timestamp) {
+        match self.flights.get_mut(&id) {
+            // Its settlement is still to come, and will find no row. Until then its gate is taken.
+            Some(flight) => flight.ended = true,
+            None => self.settled(lane, id, None, now),
+        }
+    }
+
     fn settled(&mut self, lane: Lane, id: DeliveryId, again: Option<Owed>, now: Timestamp) {
-        let flight = match self.flights.get(&id) {
-            // Ended by a person or with its webhook while its attempt is on the network: its
-            // settlement will find no row.
-            Some(flight) if !flight.attempted => return,
-            Some(_) => self.flights.remove(&id),
-            None => None,
-        };
+        let flight = self.flights.remove(&id);
         if let Some(lanes) = self.webhooks.get_mut(&lane.webhook) {
-            let queue = lanes.lane(lane.slot);
             match &flight {
-                None => queue.remove(id, &mut self.held),
+                None => lanes.remove(lane.slot, id, &mut self.held),
                 Some(flight) => {
                     if flight.recheck && again.is_none() {
+                        let queue = lanes.lane(lane.slot);
                         queue.release(&mut self.held);
                         queue.waits_in_store(Timestamp::default());
                     }
-                    lanes.landed(lane.slot, id);
+                    lanes.landed(lane.slot, id, flight.job, &mut self.held);
                 }
             }
             lanes.lane(lane.slot).settled_while_paging(id);
@@ -491,6 +522,17 @@ impl Dispatcher {
                     self.wake_later(lane.webhook, now + FORGET_IDLE_MS);
                 }
             }
+        }
+    }
+
+    fn moved(&mut self, owed: Owed, now: Timestamp) {
+        let (slot, id) = (owed.lane.slot, owed.id);
+        if let Some(lanes) = self.webhooks.get_mut(&owed.lane.webhook)
+            && !self.flights.contains_key(&id)
+        {
+            lanes.remove(slot, id, &mut self.held);
+            lanes.lane(slot).settled_while_paging(id);
+            self.admit(owed, now);
         }
     }
 

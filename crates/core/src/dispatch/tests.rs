@@ -2,6 +2,7 @@
 //! in the crate `tidings-sim`.
 
 mod direct;
+mod gates;
 
 use std::collections::BTreeMap;
 
@@ -142,6 +143,7 @@ impl Stage {
                 expires_at: None,
                 attempts: 0,
                 attempts_granted: 0,
+                gate: None,
                 payload: Payload::Stored,
             };
             self.rows.insert((lane, owed.ready_at, owed.id), owed.clone());
@@ -159,6 +161,11 @@ impl Stage {
     }
 
     fn finish_after(&mut self, owed: Owed, met: Met, duration_ms: u32) {
+        let finished = self.finished(owed, met, duration_ms);
+        self.signal(Signal::Attempted(Box::new(finished)));
+    }
+
+    fn finished(&self, owed: Owed, met: Met, duration_ms: u32) -> Finished {
         let attempt = Attempt {
             number: owed.attempts + 1,
             started_at: self.now,
@@ -171,8 +178,7 @@ impl Stage {
             error: String::new(),
             error_type: "",
         };
-        let rules = self.rules.clone();
-        self.signal(Signal::Attempted(Box::new(Finished { owed, attempt, met, rules })));
+        Finished { owed, attempt, met, rules: self.rules.clone() }
     }
 
     /// Lets time pass, waking the dispatcher when it asks for it.

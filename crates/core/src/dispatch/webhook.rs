@@ -3,13 +3,14 @@
 use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
 
+use super::gates::Gates;
 use super::lane::{Head, LaneQueue};
 use super::pace::Pace;
 use super::{Command, DISABLED_FAILING, DISABLED_GONE, Finished, Held, News, WebhookSettings};
 use crate::delivery::{Lane, Owed, Status};
 use crate::direct::is_lane;
 use crate::health::{Health, HealthNews};
-use crate::id::{DeliveryId, WebhookId};
+use crate::id::{DeliveryId, JobId, WebhookId};
 use crate::limits::SLOW_ATTEMPT_MS;
 use crate::settlement::{Settlement, Verdict};
 use crate::time::Timestamp;
@@ -21,6 +22,8 @@ pub(super) enum Turn {
     Attempt(Owed),
     /// Its time has passed: it ends without an attempt.
     Expired(Owed),
+    /// Its first row waits at a gate now: there may be others.
+    Again,
     Wait(Timestamp),
     /// It is slow, and only slots for the others are left.
     Refused,
@@ -54,6 +57,7 @@ pub(super) struct WebhookLanes {
     /// Deliveries given out and not settled: their rows are still in the store.
     given_out: usize,
     lanes: BTreeMap<u8, LaneQueue>,
+    gates: Gates,
     /// The slot after the one served last.
     next_slot: u8,
     pub(super) in_ring: bool,
@@ -77,6 +81,7 @@ impl WebhookLanes {
             in_flight: 0,
             given_out: 0,
             lanes: BTreeMap::new(),
+            gates: Gates::default(),
             next_slot: 0,
             in_ring: false,
             timer: None,
@@ -131,6 +136,9 @@ impl WebhookLanes {
 
     pub(super) fn release_all(&mut self, held: &mut Held) {
         self.lanes.values_mut().for_each(|lane| lane.release(held));
+        for owed in self.gates.release(held) {
+            self.lane(owed.lane.slot).leave_out(owed.key());
+        }
     }
 
     /// Asks for the pages that its lanes need.
@@ -143,8 +151,9 @@ impl WebhookLanes {
         if self.paused || self.health.held_until(now).is_some() {
             return;
         }
+        let elsewhere = self.given_out + self.gates.waiting();
         for (&slot, lane) in &mut self.lanes {
-            if let Some(limit) = lane.wanted_page(page_rows, self.given_out, now) {
+            if let Some(limit) = lane.wanted_page(page_rows, elsewhere, now) {
                 let lane = Lane { webhook: self.id, slot };
                 outbox.push_back(Command::Page { lane, limit });
             }
@@ -188,15 +197,18 @@ impl WebhookLanes {
     /// Gives out the first row of a lane.
     fn start(&mut self, slot: u8, now: Timestamp, held: &mut Held) -> Turn {
         let ordered = self.ordered;
-        let lane = self.lane(slot);
+        let lane = self.lanes.entry(slot).or_default();
         let owed = lane.pop(held).expect("the slot was picked for its first row");
+        let expired = owed.expires_at.is_some_and(|expires_at| expires_at <= now);
+        let owed = if expired { Some(owed) } else { self.gates.enter(owed, held) };
+        let Some(owed) = owed else { return Turn::Again };
         if ordered {
             let since = lane.head.filter(|head| head.id == owed.id).map_or(now, |head| head.since);
             lane.head = Some(Head { id: owed.id, since, busy: true });
         }
         self.next_slot = slot.wrapping_add(1);
         self.given_out += 1;
-        if owed.expires_at.is_some_and(|expires_at| expires_at <= now) {
+        if expired {
             return Turn::Expired(owed);
         }
         self.pace.spend(now);
@@ -339,13 +351,35 @@ impl WebhookLanes {
         }
     }
 
+    /// A row left the queue, or its place in it.
+    pub(super) fn remove(&mut self, slot: u8, id: DeliveryId, held: &mut Held) {
+        self.lane(slot).remove(id, held);
+        self.gates.remove(id, held);
+    }
+
+    /// Takes in a page; what is given out or waits at a gate is elsewhere already.
+    pub(super) fn page_arrived(
+        &mut self,
+        slot: u8,
+        rows: impl Iterator<Item = Owed>,
+        all: bool,
+        held: &mut Held,
+    ) {
+        let (lane, gates) = (self.lanes.entry(slot).or_default(), &self.gates);
+        lane.page_arrived(rows.filter(|row| !gates.holds(row.id)), all, held);
+    }
+
     /// A delivery that was given out is settled, or came back untried.
-    pub(super) fn landed(&mut self, slot: u8, id: DeliveryId) {
+    pub(super) fn landed(&mut self, slot: u8, id: DeliveryId, job: Option<JobId>, held: &mut Held) {
         self.given_out = self.given_out.saturating_sub(1);
         if let Some(head) = &mut self.lane(slot).head
             && head.id == id
         {
             head.busy = false;
+        }
+        let Some(job) = job else { return };
+        for owed in self.gates.leave(id, job, held) {
+            self.lane(owed.lane.slot).admit(owed, held);
         }
     }
 }

@@ -8,11 +8,13 @@ pub mod body;
 pub mod deliveries;
 pub mod envelope;
 pub mod events;
+pub mod executions;
 pub mod form;
 pub mod home;
 pub mod html;
 pub mod idempotency;
 pub mod inbound;
+pub mod jobs;
 pub mod keys;
 pub mod live;
 pub mod openapi;
@@ -45,6 +47,7 @@ use crate::metrics::Metrics;
 use crate::registry::Registry;
 use crate::replayer::Replayer;
 use crate::seal::Sealer;
+use crate::turns::Turns;
 
 /// What handlers work with.
 #[derive(Debug)]
@@ -53,8 +56,8 @@ pub struct App {
     pub store: Store,
     pub registry: Arc<Registry>,
     pub keyring: auth::Keyring,
-    /// Writers of one webhook take turns.
-    pub writers: webhooks::write::Writers,
+    /// Writers of one webhook, job or execution take turns.
+    pub turns: Turns,
     pub sealer: Sealer,
     pub ids: Arc<IdSource>,
     pub clock: Clock,
@@ -86,7 +89,7 @@ impl App {
             store: parts.store.clone(),
             registry: Arc::clone(&parts.registry),
             keyring,
-            writers: webhooks::write::Writers::default(),
+            turns: Turns::default(),
             sealer,
             ids: Arc::clone(&parts.ids),
             clock: parts.clock.clone(),

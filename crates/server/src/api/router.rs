@@ -8,8 +8,8 @@ use utoipa_axum::routes;
 
 use super::deliveries::{attempts, cancel, dead_letters, get, list, publish, redrive, retry};
 use super::{
-    App, events, home, inbound, keys, live, openapi, ops, outer, profiles, replays, stats, tenants,
-    webhooks, webhooks_keys,
+    App, events, executions, home, inbound, jobs, keys, live, openapi, ops, outer, profiles, replays,
+    stats, tenants, webhooks, webhooks_keys,
 };
 
 /// The whole API.
@@ -60,6 +60,13 @@ pub fn routes() -> OpenApiRouter<Arc<App>> {
         .routes(routes!(inbound::receive::receive))
         .routes(routes!(inbound::list::list_inbound))
         .routes(routes!(live::socket::live_socket))
+        .routes(routes!(jobs::create::submit_job, jobs::list::list_jobs))
+        .routes(routes!(jobs::get::get_job, jobs::report::report_job))
+        .routes(routes!(jobs::cancel::cancel_job))
+        .routes(routes!(executions::create::execute))
+        .routes(routes!(executions::list::list_executions))
+        .routes(routes!(executions::get::get_execution))
+        .routes(routes!(executions::report::report_execution_job))
         .routes(routes!(tenants::list_tenants, tenants::create_tenant))
         .routes(routes!(tenants::delete_tenant))
         .routes(routes!(keys::list_keys, keys::create_key))

@@ -38,6 +38,8 @@ pub struct Settings {
     /// Those that come with Tidings, and those of the directory `profiles`.
     pub profiles: Profiles,
     pub default_profile: String,
+    /// Signs callbacks of jobs that bring no secret.
+    pub callback_secret: Option<String>,
     /// Encrypts secrets at rest; generated in the data directory when not given.
     pub secret_key: Option<[u8; 32]>,
     pub request_body_bytes_max: usize,
@@ -103,6 +105,7 @@ impl Parser<'_> {
             extra_ca_file: self.text("egress.ca_file").map(Into::into),
             profiles: profiles?,
             default_profile: default_profile?,
+            callback_secret: self.text("callback_secret").map(str::to_owned),
             secret_key: secret_key?,
             request_body_bytes_max: request_body_bytes_max?,
             inbound: inbound?,

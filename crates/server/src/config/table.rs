@@ -69,6 +69,11 @@ pub const SETTINGS: [Setting; 16] = [
         Some("standard"),
         "Profile of a webhook that names none.",
     ),
+    secret(
+        "callback_secret",
+        "TIDINGS_CALLBACK_SECRET",
+        "Signs callbacks of jobs that bring no secret of their own.",
+    ),
     setting(
         "allow_http",
         "TIDINGS_ALLOW_HTTP",

@@ -76,7 +76,9 @@ impl Driver {
             // For live streams, which hear of it themselves.
             Committed::Accepted(_) => return,
             Committed::Owed(owed) => Signal::Owed(owed),
+            Committed::Moved(owed) => Signal::Moved(owed),
             Committed::Settled { lane, id, again } => Signal::Settled { lane, id, again },
+            Committed::Late { lane, id } => Signal::Settled { lane, id, again: None },
             Committed::Ended { lane, id } => Signal::Ended { lane, id },
             Committed::Disabled { webhook, revision, reason } => {
                 announce::switch_off(&self.parts, webhook, revision, reason);

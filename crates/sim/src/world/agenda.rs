@@ -20,6 +20,8 @@ pub(super) enum Happening {
         rows: Vec<Owed>,
         all: bool,
     },
+    /// A worker reports on the job at this place.
+    Report(usize),
     /// A person does something.
     Person,
     Crash,

@@ -4,6 +4,7 @@ mod agenda;
 mod cast;
 mod direct;
 mod end;
+mod jobs;
 mod people;
 
 use std::collections::{BinaryHeap, HashMap, VecDeque};
@@ -16,6 +17,7 @@ use tidings_core::dispatch::{Command, DirectLimits, Dispatcher, Finished, Limits
 use tidings_core::event::Event;
 use tidings_core::fanout::Index;
 use tidings_core::id::{IdSource, WebhookId};
+use tidings_core::jobs::Job;
 use tidings_core::publication::{PlannedEvent, Publication};
 use tidings_core::settlement::{Settlement, Verdict};
 use tidings_core::time::{DAY_MS, HOUR_MS, MINUTE_MS, Timestamp};
@@ -30,6 +32,7 @@ use cast::{Hook, attempt_of, draw_webhook, settings_of};
 
 use crate::Violation;
 use crate::disk::Disk;
+use crate::gates::Gates;
 use crate::ledger::Ledger;
 use crate::random::Random;
 use crate::receiver::Manner;
@@ -80,6 +83,8 @@ struct World {
     hooks: HashMap<WebhookId, Hook>,
     waiting: VecDeque<Write>,
     ledger: Ledger,
+    jobs: Vec<Job>,
+    gates: Gates,
     summary: Summary,
     healed: bool,
 }
@@ -105,6 +110,8 @@ impl World {
             hooks: HashMap::new(),
             waiting: VecDeque::new(),
             ledger: Ledger::default(),
+            jobs: Vec::new(),
+            gates: Gates::default(),
             summary: Summary::default(),
             healed: false,
             random: random.clone(),
@@ -120,6 +127,10 @@ impl World {
         world.index = Index::build(world.hooks_in_order().iter().map(|hook| (&hook.webhook, None)));
         world.restore();
         world.plan_troubles(&mut random);
+        // Nor with these, for its sake.
+        if seed % 4 != 3 {
+            world.plan_jobs(&mut random);
+        }
         world
     }
 
@@ -195,6 +206,7 @@ impl World {
             Happening::AttemptDone(finished) => {
                 let success = matches!(finished.met, Met::Status { code: 200..=299, .. });
                 self.ledger.finished(finished.owed.id, success);
+                self.gates.finished(finished.owed.id);
                 self.signal(Signal::Attempted(finished));
             }
             Happening::Commit => self.commit()?,
@@ -202,6 +214,7 @@ impl World {
             Happening::PageArrives { lane, rows, all } => {
                 self.signal(Signal::Paged { lane, rows, all });
             }
+            Happening::Report(place) => self.report(place)?,
             Happening::Person => self.person()?,
             Happening::Crash => self.crash(),
         }
@@ -240,6 +253,7 @@ impl World {
         }
         let (ordered, concurrency) = (hook.settings.ordered, hook.settings.concurrency);
         self.ledger.started(owed.id, ordered, concurrency)?;
+        self.gates.started(&owed, self.now)?;
         let (met, takes) = hook.manner.answer(&mut self.random, self.now);
         let rules = hook.direct.is_some().then(|| Arc::clone(&hook.settings.rules));
         self.check_brought(&owed)?;
@@ -300,7 +314,9 @@ impl World {
                     Verdict::End { status, .. } => Some((settlement.owed.id, status)),
                     Verdict::Retry { .. } => None,
                 };
+                let id = settlement.owed.id;
                 let told = self.disk.settle(settlement);
+                self.gates.settled(id);
                 let settled = told.iter().any(|c| matches!(c, Committed::Settled { .. }));
                 match ends {
                     Some((id, status)) if settled => self.ledger.ended(id, status)?,
@@ -318,8 +334,12 @@ impl World {
             match change {
                 Committed::Accepted(_) => {}
                 Committed::Owed(owed) => self.signal(Signal::Owed(owed)),
+                Committed::Moved(owed) => self.moved(owed),
                 Committed::Settled { lane, id, again } => {
                     self.signal(Signal::Settled { lane, id, again });
+                }
+                Committed::Late { lane, id } => {
+                    self.signal(Signal::Settled { lane, id, again: None });
                 }
                 Committed::Ended { lane, id } => {
                     self.ended_elsewhere(id)?;
@@ -355,10 +375,16 @@ impl World {
         self.hear(told)
     }
 
-    /// Maintenance ended it, unless a person did.
+    /// Maintenance ended it, or something newer, unless a person did.
     fn ended_elsewhere(&mut self, id: tidings_core::id::DeliveryId) -> Result<(), String> {
         match self.ledger.get(id) {
-            Some(entry) if entry.ended.is_none() => self.ledger.ended(id, Status::Failed),
+            Some(entry) if entry.ended.is_none() => {
+                if self.is_superseded(id)? {
+                    self.gates.superseded(id)?;
+                    return self.ledger.superseded(id);
+                }
+                self.ledger.ended(id, Status::Failed)
+            }
             _ => Ok(()),
         }
     }

@@ -71,10 +71,14 @@ impl World {
     pub(super) fn crash(&mut self) {
         self.summary.crashes += 1;
         self.ledger.crashed();
+        self.gates.crashed();
         self.waiting.clear();
         let planned = std::mem::take(&mut self.happenings).into_vec();
         let outside = |what: &Happening| {
-            matches!(what, Happening::Publish | Happening::Person | Happening::Crash)
+            matches!(
+                what,
+                Happening::Publish | Happening::Report(_) | Happening::Person | Happening::Crash
+            )
         };
         self.happenings = planned.into_iter().filter(|due| outside(&due.what)).collect();
         self.disk.crash();

@@ -5,6 +5,7 @@ use tidings_core::time::Timestamp;
 
 use crate::change::Statement;
 use crate::error::ReadError;
+use crate::sources::{executions, jobs};
 use crate::store::Store;
 
 /// The tenant `default`, which exists from the first start.
@@ -52,13 +53,15 @@ pub fn update(tenant: &TenantRecord) -> Vec<Statement> {
     vec![Statement::expecting(1, UPDATE, args)]
 }
 
-/// Takes the tenant away and ends, in maintenance steps, its direct deliveries; its webhooks and keys
-/// are deleted by statements of their own.
+/// Takes the tenant away and ends, in maintenance steps, its direct deliveries; no deadline of its jobs
+/// and executions passes any more. Its webhooks and keys are deleted by statements of their own.
 #[must_use]
 pub fn delete(id: TenantId) -> Vec<Statement> {
     vec![
         Statement::expecting(1, DELETE, vec![id.into()]),
         Statement::new(END_DIRECT, vec![id.into()]),
+        Statement::new(jobs::FORGET_DEADLINES, vec![id.into()]),
+        Statement::new(executions::FORGET_DEADLINES, vec![id.into()]),
     ]
 }
 

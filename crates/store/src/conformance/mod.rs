@@ -5,6 +5,7 @@ mod catalogue;
 mod controls;
 mod direct;
 mod inbound;
+mod gates;
 mod lists;
 mod maintenance;
 mod publishing;
@@ -12,12 +13,14 @@ mod recount;
 mod replays;
 mod settling;
 mod shared_sql;
+mod sources;
 mod world;
 
 pub use catalogue::*;
 pub use controls::*;
 pub use direct::*;
 pub use inbound::*;
+pub use gates::*;
 pub use lists::*;
 pub use maintenance::*;
 pub use publishing::*;
@@ -25,6 +28,7 @@ pub use recount::*;
 pub use replays::*;
 pub use settling::*;
 pub use shared_sql::*;
+pub use sources::*;
 pub use world::{Factory, World};
 
 /// Calls a macro with the name of every claim.
@@ -65,6 +69,17 @@ macro_rules! conformance_suite {
             deliveries_are_found_by_what_they_tell_of
             what_was_brought_goes_with_its_delivery
             deleting_a_tenant_ends_its_direct_deliveries
+            newer_progress_takes_the_place_of_older
+            progress_keeps_to_its_interval
+            progress_that_came_during_an_attempt_is_moved
+            the_end_of_a_job_cancels_its_progress
+            without_an_interval_each_progress_is_owed
+            a_refused_change_supersedes_nothing
+            jobs_are_kept_and_found
+            a_moved_version_is_a_conflict
+            deadlines_are_found_in_their_order
+            an_execution_tells_how_its_webhook_stands
+            what_nobody_touches_goes_with_its_history
             webhooks_keep_their_revisions
             a_moved_revision_is_a_conflict
             a_change_is_all_or_nothing

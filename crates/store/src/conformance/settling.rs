@@ -102,7 +102,7 @@ pub async fn a_settlement_of_something_cancelled_changes_nothing(factory: &dyn F
     world.store.control(cancel).await.expect("cancelled");
     assert!(matches!(world.told().await.as_slice(), [Committed::Ended { .. }]));
     let told = world.succeed(&owed).await;
-    assert!(matches!(told.as_slice(), [Committed::Ended { id, .. }] if *id == owed.id));
+    assert!(matches!(told.as_slice(), [Committed::Late { id, .. }] if *id == owed.id));
     let ended = world.store.delivery(TENANT, owed.id).await.expect("read").expect("there");
     assert_eq!(ended.status, Status::Cancelled);
     let totals = world.store.webhook_totals(webhook).await.expect("read");

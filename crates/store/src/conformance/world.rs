@@ -125,6 +125,7 @@ impl<'f> World<'f> {
             expires_at: None,
             attempts: 0,
             attempts_granted: 0,
+            gate: None,
             payload: Payload::Stored,
         }
     }
@@ -140,6 +141,18 @@ impl<'f> World<'f> {
     pub fn publication(&self, webhooks: &[WebhookId]) -> Publication {
         let events = vec![self.planned(self.event(b"{}"), webhooks)];
         Publication { tenant: TENANT, key: None, events }
+    }
+
+    /// One event that is owed to a lane of direct deliveries, and tells of something.
+    pub fn publication_about(&self, lane: WebhookId, subject: Subject) -> Publication {
+        let mut publication = self.publication(&[lane]);
+        let planned = &mut publication.events[0];
+        for owed in &mut planned.deliveries {
+            let direct = Some(Arc::new(Direct { subject: Some(subject), ..brought() }));
+            let event = Arc::clone(&planned.event);
+            owed.payload = Payload::Held { event, direct };
+        }
+        publication
     }
 
     /// Publishes one event; the deliveries as they were told.

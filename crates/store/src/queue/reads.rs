@@ -5,7 +5,8 @@ use std::sync::Arc;
 use tidings_core::delivery::{Lane, Owed, Payload};
 use tidings_core::direct::Direct;
 use tidings_core::event::Event;
-use tidings_core::id::{DeliveryId, EventId};
+use tidings_core::gate::Gate;
+use tidings_core::id::{DeliveryId, EventId, JobId};
 use tidings_core::limits::PAGE_PAYLOAD_BYTES_MAX;
 
 use super::Reader;
@@ -19,7 +20,7 @@ use crate::value::{Fields, Row, Value};
 macro_rules! owed {
     () => {
         "q.id, q.tenant, q.webhook, q.slot, q.event, q.revision, q.ready_at, q.not_before, \
-         q.expires_at, q.attempts, q.granted"
+         q.expires_at, q.attempts, q.granted, q.job, q.progress_interval"
     };
 }
 
@@ -32,6 +33,14 @@ pub(crate) const OF_WEBHOOK: &str = concat!(
     owed!(),
     " FROM queue q WHERE q.webhook = $1 AND q.id <= $2 \
      AND NOT EXISTS (SELECT 1 FROM unfinished u WHERE u.event = q.event) LIMIT $3"
+);
+
+/// Progress of a job that is owed to one place.
+pub(crate) const PROGRESS: &str = concat!(
+    "SELECT ",
+    owed!(),
+    " FROM queue q WHERE q.webhook = $1 AND q.job = $2 AND q.progress_interval IS NOT NULL \
+     ORDER BY q.id"
 );
 
 /// Every lane, from its index alone (0.3 s for a million rows: examples/commit_cost.rs).
@@ -59,10 +68,12 @@ const LARGEST_ID: &str = "SELECT MAX(id) FROM (SELECT MAX(id) AS id FROM events 
      UNION ALL SELECT MAX(id) FROM queue UNION ALL SELECT MAX(id) FROM deliveries \
      UNION ALL SELECT MAX(id) FROM webhooks UNION ALL SELECT MAX(id) FROM tenants \
      UNION ALL SELECT MAX(id) FROM api_keys UNION ALL SELECT MAX(id) FROM replays \
-     UNION ALL SELECT MAX(id) FROM inbound) x";
+     UNION ALL SELECT MAX(id) FROM inbound \
+     UNION ALL SELECT MAX(id) FROM jobs UNION ALL SELECT MAX(id) FROM executions) x";
 
 #[cfg(any(test, feature = "conformance"))]
-pub(crate) const SQL: &[&str] = &[ONE, OF_WEBHOOK, LANES, PAGE, EVENT, DIRECT, LARGEST_ID];
+pub(crate) const SQL: &[&str] =
+    &[ONE, OF_WEBHOOK, PROGRESS, LANES, PAGE, EVENT, DIRECT, LARGEST_ID];
 
 /// Reads the columns of [`owed!`].
 pub(crate) fn owed(f: &mut Fields) -> Result<Owed, ReadError> {
@@ -77,8 +88,14 @@ pub(crate) fn owed(f: &mut Fields) -> Result<Owed, ReadError> {
         expires_at: f.take()?,
         attempts: f.take()?,
         attempts_granted: f.take()?,
+        gate: gate(f)?,
         payload: Payload::Stored,
     })
+}
+
+fn gate(f: &mut Fields) -> Result<Option<Gate>, ReadError> {
+    let (job, interval_ms): (Option<JobId>, _) = (f.take()?, f.take()?);
+    Ok(job.map(|job| Gate::stored(job, interval_ms)))
 }
 
 /// Reads a row of [`PAGE`].

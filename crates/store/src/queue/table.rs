@@ -87,7 +87,7 @@ impl Table {
                 columns: &[(
                     Int,
                     "id tenant webhook slot event revision ready_at not_before expires_at attempts \
-                     granted",
+                     granted job progress_interval",
                 )],
             },
             Self::Directs => &Spec {

@@ -268,13 +268,8 @@ impl<D: Database> Writer<D> {
                 answer.send(Ok(published));
             }
             (Work::Job(Job::Settle(_)), Ok(Done::Settled(settled))) => told.extend(settled),
-            (Work::Job(Job::Change { change, mut answer }), Ok(Done::Changed(changed))) => {
-                for (publication, published) in change.publications.iter().zip(&changed.published) {
-                    tell_published(publication, published, told);
-                }
-                if changed.replayed.is_none() {
-                    told.extend(change.owed.into_iter().map(Committed::Owed));
-                }
+            (Work::Job(Job::Change { mut answer, .. }), Ok(Done::Changed(changed, more))) => {
+                told.extend(more);
                 answer.send(Ok(changed));
             }
             (

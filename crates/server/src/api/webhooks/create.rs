@@ -69,6 +69,9 @@ pub struct WebhookFields {
     timeout_ms: Option<u32>,
     /// Events with one ordering key one after the other.
     ordered: Option<bool>,
+    /// Between two deliveries of the progress of one job, 0 (each is delivered) to an hour. Default: as
+    /// the job says, else 5,000.
+    progress_interval_ms: Option<u32>,
     active: Option<bool>,
 }
 

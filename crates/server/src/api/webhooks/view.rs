@@ -44,6 +44,8 @@ pub struct WebhookView {
     pub timeout_ms: u64,
     /// Events with one ordering key are delivered one after the other.
     pub ordered: bool,
+    /// Between two deliveries of the progress of one job; 0: each is delivered. Null: as the job says.
+    pub progress_interval_ms: Option<u32>,
     /// `true`: deliveries are planned and wait.
     pub paused: bool,
     /// Why Tidings set `active` to false: `gone` or `failing`.
@@ -107,6 +109,7 @@ impl From<&Outgoing> for WebhookView {
             max_concurrency: webhook.max_concurrency.unwrap_or(CONCURRENCY_DEFAULT),
             timeout_ms: outgoing.timeout_ms,
             ordered: webhook.ordered,
+            progress_interval_ms: webhook.progress_interval_ms,
             paused: webhook.paused,
             disabled_reason: webhook.disabled_reason.clone(),
             inactive_since: webhook.inactive_since.map(Timestamp::as_millis),

@@ -12,7 +12,6 @@ use tidings_core::id::{TenantId, WebhookId};
 use tidings_core::webhook::Webhook;
 use tidings_store::catalogue::webhooks;
 use tidings_store::{Change, Control, WriteError};
-use tokio::sync::{Mutex, OwnedMutexGuard};
 
 use crate::api::App;
 use crate::api::problem::{Problem, Result};
@@ -22,25 +21,6 @@ use crate::registry::Outgoing;
 /// So often a change is decided again when someone else was faster. Within one process only the
 /// engine can be, when it switches a webhook off.
 const TRIES: usize = 5;
-const TURNS: usize = 64;
-
-/// One lock for some of the webhooks, by id: writers of one webhook take turns.
-#[derive(Debug)]
-pub struct Writers([Arc<Mutex<()>>; TURNS]);
-
-impl Default for Writers {
-    fn default() -> Self {
-        Self(std::array::from_fn(|_| Arc::default()))
-    }
-}
-
-impl Writers {
-    async fn turn(&self, id: WebhookId) -> OwnedMutexGuard<()> {
-        // The low bits of an id are often zero: fold in those of its time.
-        let at = (id.as_i64() ^ (id.as_i64() >> 22)).unsigned_abs() as usize % TURNS;
-        Arc::clone(&self.0[at]).lock_owned().await
-    }
-}
 
 /// Commits a new webhook, unless its key was seen before: then the ids that were made then.
 pub(super) async fn create(
@@ -74,7 +54,7 @@ pub(super) async fn change(
     decide: impl Fn(&App, &Webhook) -> Result<Webhook> + Send + 'static,
 ) -> Result<Arc<Outgoing>> {
     uncancelled(async move {
-        let _turn = app.writers.turn(id).await;
+        let _turn = app.turns.of(id).await;
         let outgoing = app.registry.webhook(tenant, id).ok_or_else(no_such_webhook)?;
         let mut current = (*outgoing.webhook).clone();
         for _ in 0..TRIES {
@@ -97,7 +77,7 @@ pub(super) async fn change(
 /// Deletes a webhook; its history stays.
 pub(super) async fn delete(app: Arc<App>, tenant: TenantId, id: WebhookId) -> Result<()> {
     uncancelled(async move {
-        let _turn = app.writers.turn(id).await;
+        let _turn = app.turns.of(id).await;
         app.registry.webhook(tenant, id).ok_or_else(no_such_webhook)?;
         let statements = webhooks::delete(tenant, id, app.clock.now());
         match app.store.change(statements.into()).await {

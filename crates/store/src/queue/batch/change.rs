@@ -2,19 +2,24 @@
 
 use super::rollup::Noted;
 use super::seen::{self, Kind, Seen};
+use super::settle::tell_published;
 use super::{Applied, Failure, Tx};
 use crate::change::{Change, ChangeAnswer, Statement};
+use crate::committed::Committed;
 use crate::error::WriteError;
 use crate::queue::transaction::{Fault, Trouble};
 
+/// The answer, and what is told.
+type Changed = (ChangeAnswer, Vec<Committed>);
+
 impl Tx<'_> {
     /// Makes a change, all or nothing: what it wrote before a conflict is taken back alone.
-    pub(super) fn change(&mut self, change: &Change) -> Applied<ChangeAnswer> {
+    pub(super) fn change(&mut self, change: &Change) -> Applied<Changed> {
         if let Some(key) = &change.key {
             let (name, fingerprint) = (&key.key.key, &key.key.fingerprint);
             if let Some(ids) = seen::find(self.db, key.tenant, Kind::Key, name, fingerprint)? {
                 let replayed = Some(seen::decode_ids(&ids));
-                return Ok(ChangeAnswer { replayed, ..ChangeAnswer::default() });
+                return Ok((ChangeAnswer { replayed, ..ChangeAnswer::default() }, Vec::new()));
             }
         }
         let mark = self.rollup.mark();
@@ -30,8 +35,8 @@ impl Tx<'_> {
         result
     }
 
-    fn write_change(&mut self, change: &Change) -> Applied<ChangeAnswer> {
-        let mut answer = ChangeAnswer::default();
+    fn write_change(&mut self, change: &Change) -> Applied<Changed> {
+        let (mut answer, mut told) = Changed::default();
         for statement in &change.statements {
             answer.rows.push(self.run(statement)?);
         }
@@ -47,16 +52,20 @@ impl Tx<'_> {
             seen::remember(self.db, &seen, self.now)?;
         }
         for publication in &change.publications {
-            answer.published.push(self.publish(publication)?);
+            let publication = self.pass_gates(publication, &mut told)?;
+            let published = self.publish(&publication)?;
+            tell_published(&publication, &published, &mut told);
+            answer.published.push(published);
         }
         for owed in &change.owed {
             if self.row("SELECT 1 FROM events WHERE id = $1", &[owed.event.into()])?.is_none() {
                 return Err(Failure::Refused(WriteError::Conflict));
             }
             self.insert_owed(owed)?;
+            told.push(Committed::Owed(owed.clone()));
             self.rollup.note((owed.tenant, owed.lane.webhook), self.now, Noted::Accepted);
         }
-        Ok(answer)
+        Ok((answer, told))
     }
 
     /// Runs one statement; an unmet expectation or a violated constraint is a conflict.

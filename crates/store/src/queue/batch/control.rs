@@ -46,6 +46,7 @@ fn ended(mut f: Fields) -> Result<Ended, ReadError> {
         expires_at: None,
         attempts: f.take()?,
         attempts_granted: 0,
+        gate: None,
         payload: Payload::Stored,
     };
     let (status, completed_at) = (f.take()?, f.take()?);
@@ -148,11 +149,12 @@ impl Tx<'_> {
         Ok(Some(owed))
     }
 
-    /// The receiver took a delivery while its webhook was going away: delivered is what it was, though
-    /// it has been ended as owed to nobody meanwhile.
+    /// The receiver took a delivery while its webhook was going away, or while something newer took its
+    /// place: delivered is what it was, though it has been ended meanwhile.
     pub(super) fn deliver_late(&mut self, settlement: &Settlement) -> Applied<()> {
-        let sql = format!("{ENDED} WHERE id = $1 AND reason = $2");
-        let args = [settlement.owed.id.into(), Reason::Inactive.code().into()];
+        let sql = format!("{ENDED} WHERE id = $1 AND reason IN ($2, $3)");
+        let reasons = [Reason::Inactive, Reason::Superseded].map(Reason::code);
+        let args = [settlement.owed.id.into(), reasons[0].into(), reasons[1].into()];
         let Some(row) = self.row(&sql, &args)? else { return Ok(()) };
         let Some(owed) = self.reopen(ended(row.fields())?, 0)? else { return Ok(()) };
         self.db.send(DELETE_OWED, &[owed.id.into()])?;

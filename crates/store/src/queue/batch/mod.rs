@@ -27,6 +27,7 @@ mod change;
 mod control;
 mod direct;
 pub(super) mod fanout;
+mod gates;
 mod index;
 pub(super) mod maintain;
 mod publish;
@@ -51,7 +52,7 @@ pub(super) enum Done {
     Published(PublishAnswer),
     /// What the settlement changed: its own row, and what it announced.
     Settled(Vec<Committed>),
-    Changed(ChangeAnswer),
+    Changed(ChangeAnswer, Vec<Committed>),
     Controlled(ControlAnswer, Vec<Committed>),
     Stepped(Step),
     Maintained(Maintained),
@@ -116,7 +117,10 @@ impl Tx<'_> {
                 Done::Published(self.publish(publication)?)
             }
             Work::Job(Job::Settle(settlement)) => Done::Settled(self.settle(settlement)?),
-            Work::Job(Job::Change { change, .. }) => Done::Changed(self.change(change)?),
+            Work::Job(Job::Change { change, .. }) => {
+                let (answer, told) = self.change(change)?;
+                Done::Changed(answer, told)
+            }
             Work::Job(Job::Control { control, .. }) => {
                 let (answer, told) = self.control(control)?;
                 Done::Controlled(answer, told)

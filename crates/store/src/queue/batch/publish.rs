@@ -94,6 +94,8 @@ impl Tx<'_> {
             owed.expires_at.into(),
             owed.attempts.into(),
             owed.attempts_granted.into(),
+            owed.gate.map(|gate| gate.job).into(),
+            owed.gate.and_then(|gate| gate.step.interval_ms()).into(),
         ];
         self.db.insert(Table::Queue, &row)?;
         self.insert_direct(owed)

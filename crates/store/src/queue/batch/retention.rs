@@ -1,10 +1,11 @@
 //! Retention: history is kept for so many days, and what nothing refers to any more goes with it.
 //!
-//! A pass visits the tenants one by one, their oldest deliveries first, then their events; at its end
-//! the seen keys and the old counts. It never starts again within itself: what it had to leave (an
-//! old delivery that ended today, an old event that is still owed) is looked at by the next pass.
+//! A pass visits the tenants one by one, their oldest deliveries first, then their events, jobs and
+//! executions; at its end the old counts, the seen keys and the gates. It never starts again within
+//! itself: what it had to leave (an old delivery that ended today, an old event that is still owed) is
+//! looked at by the next pass.
 
-use tidings_core::id::{DeliveryId, EventId};
+use tidings_core::id::{DeliveryId, EventId, JobId};
 use tidings_core::limits::SEEN_KEPT_MS;
 use tidings_core::time::{DAY_MS, HOUR_MS, MINUTE_MS, Timestamp};
 
@@ -21,9 +22,12 @@ const STEP: i64 = 200;
 pub(crate) enum Pass {
     Deliveries { tenant: i64, after: i64 },
     Events { tenant: i64, after: i64 },
+    Jobs { tenant: i64, after: i64 },
+    Executions { tenant: i64, after: i64 },
     Minutes { tenant: i64 },
     Hours { after: i64 },
     Seen,
+    Gates,
 }
 
 impl Tx<'_> {
@@ -51,8 +55,20 @@ impl Tx<'_> {
             }
             Pass::Events { tenant, after } => Some(match self.drop_events(tenant, after)? {
                 Some(after) => Pass::Events { tenant, after },
-                None => Pass::Minutes { tenant },
+                None => Pass::Jobs { tenant, after: 0 },
             }),
+            Pass::Jobs { tenant, after } => {
+                Some(match self.drop_untouched("jobs", tenant, after)? {
+                    Some(after) => Pass::Jobs { tenant, after },
+                    None => Pass::Executions { tenant, after: 0 },
+                })
+            }
+            Pass::Executions { tenant, after } => {
+                Some(match self.drop_untouched("executions", tenant, after)? {
+                    Some(after) => Pass::Executions { tenant, after },
+                    None => Pass::Minutes { tenant },
+                })
+            }
             Pass::Minutes { tenant } if self.drop_minutes(tenant)? => Some(pass),
             Pass::Minutes { tenant } => Some(match self.tenant_after(tenant)? {
                 Some(tenant) => Pass::Deliveries { tenant, after: 0 },
@@ -62,7 +78,9 @@ impl Tx<'_> {
                 Some(after) => Pass::Hours { after },
                 None => Pass::Seen,
             }),
-            Pass::Seen => self.drop_seen()?.then_some(pass),
+            Pass::Seen if self.drop_seen()? => Some(pass),
+            Pass::Seen => Some(Pass::Gates),
+            Pass::Gates => self.drop_gates()?.then_some(pass),
         })
     }
 
@@ -130,6 +148,31 @@ impl Tx<'_> {
         Ok(last.filter(|_| full))
     }
 
+    /// Removes jobs or executions of which nothing was heard for long; where to go on, or `None`.
+    fn drop_untouched(&mut self, table: &str, tenant: i64, after: i64) -> Applied<Option<i64>> {
+        let until = self.now - self.days(tenant)? * DAY_MS;
+        let sql = format!(
+            "SELECT id, updated_at FROM {table} WHERE tenant = $1 AND id > $2 AND id < $3 \
+             ORDER BY id LIMIT $4"
+        );
+        let args = [tenant.into(), after.into(), JobId::floor(until).into(), STEP.into()];
+        let rows = self.db.rows(&sql, &args)?;
+        let full = rows.len() == STEP as usize;
+        let mut last = None;
+        for row in rows {
+            let mut f = row.fields();
+            let (id, updated_at): (i64, Timestamp) = (f.take()?, f.take()?);
+            if updated_at < until {
+                self.db.execute(&format!("DELETE FROM {table} WHERE id = $1"), &[id.into()])?;
+                // No job has the id of an execution.
+                let sql = "DELETE FROM execution_results WHERE execution = $1";
+                self.db.send(sql, &[id.into()])?;
+            }
+            last = Some(id);
+        }
+        Ok(last.filter(|_| full))
+    }
+
     /// Removes old minutes of a tenant, whose totals have a row of their own.
     fn drop_minutes(&mut self, tenant: i64) -> Applied<bool> {
         // A day more than the history, so that what is sent again finds the minute of its end.
@@ -170,6 +213,13 @@ impl Tx<'_> {
              FROM seen WHERE created_at < $1 ORDER BY created_at LIMIT $2)";
         let rows = self.db.execute(sql, &[until.into(), STEP.into()])?;
         Ok(rows == STEP as usize)
+    }
+
+    /// Removes gates that are open again, with all that they said.
+    fn drop_gates(&mut self) -> Applied<bool> {
+        let sql = "DELETE FROM gates WHERE (webhook, job) IN (SELECT webhook, job FROM gates \
+             WHERE closed_until <= $1 ORDER BY closed_until LIMIT $2)";
+        Ok(self.db.execute(sql, &[self.now.into(), STEP.into()])? == STEP as usize)
     }
 }
 

@@ -27,6 +27,8 @@ impl Tx<'_> {
     /// Writes a settlement; tells what it changed.
     pub(super) fn settle(&mut self, settlement: &Settlement) -> Applied<Vec<Committed>> {
         let mut told = Vec::with_capacity(1);
+        // First: what has to wait must know it before the gate is told to be free.
+        self.close_gate(settlement, &mut told)?;
         told.push(self.settle_row(settlement)?);
         if let Some(health) = &settlement.health {
             let doc = serde_json::to_string(health).expect("health has string keys only");
@@ -92,7 +94,7 @@ impl Tx<'_> {
         if settlement.verdict == delivered {
             self.deliver_late(settlement)?;
         }
-        Ok(Committed::Ended { lane, id })
+        Ok(Committed::Late { lane, id })
     }
 
     /// Writes the history of a delivery whose queue row has just been deleted.

@@ -12,8 +12,8 @@ use std::borrow::Cow;
 use std::sync::Arc;
 
 use tidings_core::limits::{
-    CONCURRENCY_DEFAULT, CONCURRENCY_MAX, NAME_CHARS_MAX, PATTERNS_MAX, TIMEOUT_MS_MAX,
-    TIMEOUT_MS_MIN,
+    CONCURRENCY_DEFAULT, CONCURRENCY_MAX, NAME_CHARS_MAX, PATTERNS_MAX, PROGRESS_INTERVAL_MS_MAX,
+    TIMEOUT_MS_MAX, TIMEOUT_MS_MIN,
 };
 use tidings_core::time::DAY_MS;
 use tidings_core::webhook::{RateLimit, SigningSecret, Webhook};
@@ -284,6 +284,19 @@ impl<'a> Reader<'_, 'a> {
     fn timeout(&mut self, webhook: &mut Webhook, profile: &Profile) {
         let range = i64::from(TIMEOUT_MS_MIN)..=i64::from(TIMEOUT_MS_MAX);
         self.number("timeout_ms", range, profile.timeout_ms, &mut webhook.timeout_ms);
+        self.progress_interval(webhook);
+    }
+
+    /// Without one of its own it is the job's.
+    fn progress_interval(&mut self, webhook: &mut Webhook) {
+        let most = i64::from(PROGRESS_INTERVAL_MS_MAX);
+        let given = self.form.integer("progress_interval_ms", 0, most);
+        let unset = webhook.progress_interval_ms.is_none();
+        match self.settle("progress_interval_ms", given, unset) {
+            Given::Value(ms) => webhook.progress_interval_ms = u32::try_from(ms).ok(),
+            Given::Null => webhook.progress_interval_ms = None,
+            Given::Absent => {}
+        }
     }
 
     /// A number that reads show with its default, which sending it back must not pin.
