@@ -17,6 +17,7 @@ use tidings_wire::profile::BodyShape;
 use crate::delivery::{Lane, Owed, Payload};
 use crate::event::Event;
 use crate::id::{DeliveryId, ExecutionId, JobId, LeadId, TenantId, WebhookId};
+use crate::lead::LeadFormat;
 use crate::retry::RetryPolicy;
 use crate::time::Timestamp;
 use crate::webhook::{SigningSecret, Webhook, names_only};
@@ -42,6 +43,12 @@ pub struct Direct {
     /// What it tells of, when something waits for its end.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub subject: Option<Subject>,
+    /// How a lead is handed over, instead of a body that is built out of the event.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub format: Option<LeadFormat>,
+    /// The options of that format, as JSON. A secret: it may hold the key of a service.
+    #[serde(skip)]
+    pub options: String,
     /// Sent as it is, instead of a body that is built out of the event: what a source fixes when the
     /// delivery is planned.
     #[serde(skip)]
@@ -93,7 +100,8 @@ impl Direct {
         let body = self.fixed_body.as_ref().map_or(0, Bytes::len);
         let headers: usize =
             self.headers.iter().map(|(name, value)| name.len() + value.len()).sum();
-        size_of::<Self>() + self.url.len() + headers + body + self.sealed.len()
+        let secrets = self.options.len() + self.sealed.len();
+        size_of::<Self>() + self.url.len() + headers + body + secrets
     }
 }
 
@@ -268,6 +276,8 @@ mod tests {
             headers: vec![("x-key".into(), "hidden-value".into())],
             subject: Some(Subject::Lead(LeadId::from_i64(7))),
             body: Some(BodyShape::Raw),
+            format: Some(LeadFormat(crate::lead::Format::Hubspot)),
+            options: r#"{"api_key":"hidden-key"}"#.into(),
             fixed_body: Some(Bytes::from_static(b"hidden-body")),
             secrets: vec![SigningSecret { text: "hidden-secret".into(), valid_until: None }],
             sealed: vec![1],

@@ -13,6 +13,7 @@ pub mod delivery;
 pub mod direct;
 pub mod event;
 pub mod gate;
+pub mod lead;
 pub mod outcome;
 pub mod publication;
 pub mod settlement;

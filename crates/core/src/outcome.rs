@@ -34,6 +34,9 @@ pub struct Answer {
     pub truncated: bool,
     /// The receiver's own wish for when to try again.
     pub retry_after: Option<RetryAfter>,
+    /// Why this answer is no success though its status is: what a lead format knows of its service.
+    #[serde(default)]
+    pub objection: Option<Cow<'static, str>>,
 }
 
 /// Why there was no answer.
@@ -71,7 +74,7 @@ impl Outcome {
         Self::Failed(Failure { kind, detail: detail.into() })
     }
 
-    /// Whether the receiver took it: any 2xx.
+    /// Whether the receiver took it: any 2xx, unless something in it says otherwise.
     pub fn is_success(&self) -> bool {
         matches!(self, Self::Answered(answer) if answer.is_success())
     }
@@ -88,9 +91,10 @@ impl Outcome {
     pub fn error_message(&self) -> Option<String> {
         match self {
             Self::Answered(answer) if answer.is_success() => None,
-            Self::Answered(answer) => Some(match answer.reason() {
-                "" => format!("HTTP {}", answer.status),
-                reason => format!("HTTP {}: {reason}", answer.status),
+            Self::Answered(answer) => Some(match (&answer.objection, answer.reason()) {
+                (Some(objection), _) => format!("HTTP {}: {objection}", answer.status),
+                (None, "") => format!("HTTP {}", answer.status),
+                (None, reason) => format!("HTTP {}: {reason}", answer.status),
             }),
             Self::Failed(failure) => Some(failure.detail.to_string()),
         }
@@ -108,9 +112,9 @@ impl Outcome {
 }
 
 impl Answer {
-    /// Any 2xx.
+    /// Any 2xx to which there is no objection.
     pub fn is_success(&self) -> bool {
-        (200..300).contains(&self.status)
+        (200..300).contains(&self.status) && self.objection.is_none()
     }
 
     /// The registered reason phrase of the status, not the receiver's own text; empty if there is none.
@@ -326,6 +330,11 @@ mod tests {
         assert!(success.is_success() && success.error_message().is_none());
         assert_eq!(success.error_type(), None);
         assert!(!answered(199).is_success() && !answered(300).is_success());
+        let refused =
+            Answer { status: 200, objection: Some("not `ok`".into()), ..Answer::default() };
+        let refused = Outcome::Answered(refused);
+        assert_eq!(refused.error_message().as_deref(), Some("HTTP 200: not `ok`"));
+        assert_eq!((refused.is_success(), refused.error_type()), (false, Some("http")));
         let dns = Outcome::failed(FailureKind::DnsOurs, "the resolver gave no answer");
         assert_eq!(dns.error_type(), Some("dns"));
         assert_eq!(dns.error_message().as_deref(), Some("the resolver gave no answer"));

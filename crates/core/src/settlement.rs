@@ -16,7 +16,8 @@ pub struct Attempt {
     /// The webhook's revision whose URL and headers were used.
     pub revision: u32,
     /// The signature header's value, empty when unsigned: with the revision and the body, all that
-    /// is needed to show the request as it was sent.
+    /// is needed to show the request as it was sent. Of a hand-off in several calls, which is not
+    /// signed, the mark of the last one made.
     pub signature: String,
     pub response_status: Option<u16>,
     /// `name: value` lines, bounded.

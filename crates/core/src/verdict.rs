@@ -45,13 +45,19 @@ impl Rules {
 /// As much of an outcome as a verdict needs.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Met {
-    Status { code: u16, retry_after: Option<RetryAfter> },
+    Status {
+        code: u16,
+        retry_after: Option<RetryAfter>,
+    },
+    /// A 2xx by which the service says that it did not take it, and never will.
+    Rejected,
     Failed(FailureKind),
 }
 
 impl From<&Outcome> for Met {
     fn from(outcome: &Outcome) -> Self {
         match outcome {
+            Outcome::Answered(answer) if answer.objection.is_some() => Self::Rejected,
             Outcome::Answered(answer) => {
                 Self::Status { code: answer.status, retry_after: answer.retry_after }
             }
@@ -123,6 +129,11 @@ pub fn judge(
                 judged.verdict = Verdict::End { status: Status::Failed, reason: Reason::Refused };
                 return judged;
             }
+        }
+        Met::Rejected => {
+            judged.charge = Charge::None;
+            judged.verdict = Verdict::End { status: Status::Failed, reason: Reason::Refused };
+            return judged;
         }
         Met::Failed(FailureKind::Unrepresentable) => {
             judged.charge = Charge::None;
@@ -252,6 +263,12 @@ mod tests {
             assert_eq!(judged.verdict, expected, "{code}");
             assert_eq!(judged.gone, code == 410, "{code}");
         }
+    }
+
+    #[test]
+    fn what_a_service_rejects_ends_and_harms_no_reputation() {
+        let judged = judge(&owed(0), &rules(), Met::Rejected, NOW, None);
+        assert_eq!((judged.verdict, judged.charge), (REFUSED, Charge::None));
     }
 
     #[test]

@@ -1,6 +1,8 @@
 //! Figures for `/metrics`, in Prometheus' text format. No tenant or webhook labels: their figures are
 //! in the API, and labels without bound would be the end of the monitoring system.
 
+mod leads;
+
 use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
@@ -8,12 +10,15 @@ use std::time::Duration;
 use metrics::{Counter, Gauge, Histogram, Key, Label, Level, Metadata, Recorder as _, Unit};
 use metrics_exporter_prometheus::{PrometheusBuilder, PrometheusHandle, PrometheusRecorder};
 use tidings_core::delivery::Status;
+use tidings_core::direct::Kind;
 use tidings_core::settlement::{Settlement, Verdict};
 use tidings_store::Connections;
 
 use tokio::sync::watch;
 
 use crate::engine::EngineState;
+use leads::LeadFigures;
+pub use leads::LeadWork;
 
 /// Handles to every figure; made once, cheap to count with.
 pub struct Metrics {
@@ -36,6 +41,10 @@ pub struct Metrics {
     connections_max: Gauge,
     pub http_requests: Vec<(u16, Counter)>,
     pub commit_refused: Counter,
+    lead_attempts: Counter,
+    leads_ended: Vec<(Status, Counter)>,
+    /// The same by tenant, for the API.
+    pub leads: LeadFigures,
 }
 
 const METADATA: Metadata<'static> = Metadata::new("tidings", Level::INFO, None);
@@ -58,11 +67,10 @@ impl Metrics {
             let key = Key::from_parts(name, vec![Label::new(key, value)]);
             recorder.register_counter(&key, &METADATA)
         };
-        let ended = Status::ALL.into_iter().filter(|status| status.is_final()).map(|status| {
-            let counter =
-                labelled("tidings_deliveries_ended_total", "status", status.as_str().into());
-            (status, counter)
-        });
+        let by_end = |name: &'static str| {
+            let ends = Status::ALL.into_iter().filter(|status| status.is_final());
+            ends.map(|status| (status, labelled(name, "status", status.as_str().into()))).collect()
+        };
         let classes = [2_u16, 4, 5].into_iter().map(|class| {
             (class, labelled("tidings_http_requests_total", "class", format!("{class}xx")))
         });
@@ -77,7 +85,7 @@ impl Metrics {
             attempts: counter("tidings_attempts_total"),
             attempts_failed: counter("tidings_attempts_failed_total"),
             retries: counter("tidings_retries_scheduled_total"),
-            ended: ended.collect(),
+            ended: by_end("tidings_deliveries_ended_total"),
             attempt_seconds: recorder.register_histogram(&attempt_seconds, &METADATA),
             in_flight: gauge("tidings_attempts_in_flight"),
             unsettled: gauge("tidings_deliveries_unsettled"),
@@ -89,6 +97,9 @@ impl Metrics {
             connections_max: gauge("tidings_database_connections_max"),
             http_requests: classes.collect(),
             commit_refused: counter("tidings_writes_refused_total"),
+            lead_attempts: counter("tidings_lead_attempts_total"),
+            leads_ended: by_end("tidings_lead_deliveries_ended_total"),
+            leads: LeadFigures::default(),
             handle: recorder.handle(),
         }
     }
@@ -104,10 +115,21 @@ impl Metrics {
         }
         match settlement.verdict {
             Verdict::Retry { .. } => self.retries.increment(1),
-            Verdict::End { status, .. } => {
-                let ended = self.ended.iter().find(|(known, _)| *known == status);
-                ended.into_iter().for_each(|(_, counter)| counter.increment(1));
-            }
+            Verdict::End { status, .. } => count_end(&self.ended, status),
+        }
+        if settlement.owed.lane.direct().is_some_and(|lane| lane.kind == Kind::Lead) {
+            self.lead_settled(settlement);
+        }
+    }
+
+    fn lead_settled(&self, settlement: &Settlement) {
+        let attempted = settlement.attempt.is_some();
+        self.lead_attempts.increment(u64::from(attempted));
+        if let Verdict::End { status, .. } = settlement.verdict {
+            count_end(&self.leads_ended, status);
+            let attempts = settlement.owed.attempts + u16::from(attempted);
+            let (tenant, at) = (settlement.owed.tenant, settlement.settled_at);
+            self.leads.ended(tenant, status == Status::Success, attempts, at);
         }
     }
 
@@ -151,6 +173,11 @@ impl Metrics {
     }
 }
 
+fn count_end(counters: &[(Status, Counter)], status: Status) {
+    let ended = counters.iter().find(|(known, _)| *known == status);
+    ended.into_iter().for_each(|(_, counter)| counter.increment(1));
+}
+
 fn describe(recorder: &PrometheusRecorder) {
     let counters = [
         ("tidings_events_accepted_total", "Events accepted (committed)."),
@@ -161,6 +188,8 @@ fn describe(recorder: &PrometheusRecorder) {
         ("tidings_deliveries_ended_total", "Deliveries ended, by status."),
         ("tidings_http_requests_total", "Answers of the API, by class of status."),
         ("tidings_live_dropped_total", "Live streams ended because their listener was too slow."),
+        ("tidings_lead_attempts_total", "Attempts to hand a lead over."),
+        ("tidings_lead_deliveries_ended_total", "Deliveries of leads ended, by status."),
         ("tidings_writes_refused_total", "Writes refused because too much waited (503)."),
     ];
     for (name, text) in counters {

@@ -71,59 +71,63 @@ struct Secrets {
     signing: Vec<SigningSecret>,
     /// In the order of the headers, whose names are in the document.
     header_values: Vec<String>,
+    /// Of a direct delivery: those of its lead format.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    options: String,
 }
 
 impl Sealer {
     /// What of this webhook must not lie open.
     #[must_use]
     pub fn seal_webhook(&self, webhook: &Webhook) -> Vec<u8> {
-        self.seal_all(webhook.id.as_i64(), &webhook.secrets, &webhook.headers)
+        self.seal_all(webhook.id.as_i64(), Secrets::of(&webhook.secrets, &webhook.headers))
     }
 
     /// Puts back into a stored webhook what [`Self::seal_webhook`] sealed.
     pub fn open_webhook(&self, webhook: &mut Webhook, sealed: &[u8]) -> Result<(), CannotOpen> {
-        webhook.secrets = self.open_all(webhook.id.as_i64(), sealed, &mut webhook.headers)?;
+        let secrets = self.open_all(webhook.id.as_i64(), sealed)?;
+        webhook.secrets = secrets.give_back(&mut webhook.headers);
         Ok(())
     }
 
     /// Seals what of a direct delivery must not lie open, into itself.
     pub fn seal_direct(&self, id: DeliveryId, direct: &mut Direct) {
-        direct.sealed = self.seal_all(id.as_i64(), &direct.secrets, &direct.headers);
+        let secrets = Secrets::of(&direct.secrets, &direct.headers);
+        let secrets = Secrets { options: direct.options.clone(), ..secrets };
+        direct.sealed = self.seal_all(id.as_i64(), secrets);
     }
 
     /// Opens what [`Self::seal_direct`] sealed, as the store gives it back.
     pub fn open_direct(&self, id: DeliveryId, direct: &mut Direct) -> Result<(), CannotOpen> {
-        direct.secrets = self.open_all(id.as_i64(), &direct.sealed, &mut direct.headers)?;
+        let mut secrets = self.open_all(id.as_i64(), &direct.sealed)?;
+        direct.options = std::mem::take(&mut secrets.options);
+        direct.secrets = secrets.give_back(&mut direct.headers);
         Ok(())
     }
 
-    fn seal_all(
-        &self,
-        owner: i64,
-        signing: &[SigningSecret],
-        headers: &[(String, String)],
-    ) -> Vec<u8> {
-        let secrets = Secrets {
-            signing: signing.to_vec(),
-            header_values: headers.iter().map(|(_, value)| value.clone()).collect(),
-        };
+    fn seal_all(&self, owner: i64, secrets: Secrets) -> Vec<u8> {
         let json = serde_json::to_vec(&secrets).expect("secrets have string keys only");
         self.seal(owner, &json)
     }
 
-    /// Gives the headers their values, and returns the signing secrets.
-    fn open_all(
-        &self,
-        owner: i64,
-        sealed: &[u8],
-        headers: &mut [(String, String)],
-    ) -> Result<Vec<SigningSecret>, CannotOpen> {
+    fn open_all(&self, owner: i64, sealed: &[u8]) -> Result<Secrets, CannotOpen> {
         let json = self.open(owner, sealed)?;
-        let secrets: Secrets = serde_json::from_slice(&json).map_err(|_| CannotOpen)?;
-        for ((_, value), sealed) in headers.iter_mut().zip(secrets.header_values) {
+        serde_json::from_slice(&json).map_err(|_| CannotOpen)
+    }
+}
+
+impl Secrets {
+    fn of(signing: &[SigningSecret], headers: &[(String, String)]) -> Self {
+        let header_values = headers.iter().map(|(_, value)| value.clone()).collect();
+        Self { signing: signing.to_vec(), header_values, options: String::new() }
+    }
+
+    /// Gives the headers their values, and returns the signing secrets.
+    fn give_back(self, headers: &mut [(String, String)]) -> Vec<SigningSecret> {
+        for ((_, value), sealed) in headers.iter_mut().zip(self.header_values) {
             *value = sealed;
         }
-        Ok(secrets.signing)
+        self.signing
     }
 }
 

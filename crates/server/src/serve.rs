@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use anyhow::{Context as _, Result, bail};
 use tidings_core::direct::is_lane;
-use tidings_core::dispatch::Signal;
+use tidings_core::dispatch::{Limits, Signal};
 use tidings_core::id::IdSource;
 use tidings_core::webhook::Webhook;
 use tidings_store::catalogue::webhooks::WebhookRecord;
@@ -64,7 +64,8 @@ impl Server {
             store,
         });
         restore_queue(&parts).await?;
-        let engine = Engine::start(Arc::clone(&parts), inputs);
+        let limits = Limits { leads: settings.leads, ..Limits::default() };
+        let engine = Engine::start(Arc::clone(&parts), limits, inputs);
         let (stop, stopping) = watch::channel(false);
         tokio::spawn(Arc::clone(&parts.metrics).keep_up(stopping.clone()));
         tokio::spawn(Arc::clone(&parts.live).run(told, stopping.clone()));

@@ -3,7 +3,8 @@
 //! This crate decides nothing and is the only one that names SQL. What it keeps is split by need:
 //!
 //! - the *catalogue* (tenants, keys, webhooks) and the *history* are ordinary queries, written once
-//!   for every database ([`catalogue`], [`history`]), and so is what the [`sources`] of events remember;
+//!   for every database ([`catalogue`], [`history`]), and so is what the [`sources`] of events and the
+//!   [`leads`] remember;
 //! - the *queue* is a handful of whole-transaction methods behind one seam (`queue`), written per
 //!   database on purpose, because there the database's own way is what makes it fast.
 //!
@@ -17,6 +18,7 @@ mod committed;
 pub mod conformance;
 mod error;
 pub mod history;
+pub mod leads;
 mod queue;
 pub mod sources;
 mod store;

@@ -118,6 +118,11 @@ impl<'a> Form<'a> {
         self.errors.push(FieldError { pointer: self.at.clone(), detail: detail.into() });
     }
 
+    /// Takes over what was found wrong by others, with pointers from the body on.
+    pub fn adopt(&mut self, errors: impl IntoIterator<Item = impl Into<FieldError>>) {
+        self.errors.extend(errors.into_iter().map(Into::into));
+    }
+
     /// A member as it is, unparsed.
     pub fn raw(&mut self, name: &'static str) -> Given<&'a RawValue> {
         self.known.push(name);

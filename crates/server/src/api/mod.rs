@@ -16,6 +16,7 @@ pub mod idempotency;
 pub mod inbound;
 pub mod jobs;
 pub mod keys;
+pub mod leads;
 pub mod live;
 pub mod openapi;
 pub mod ops;
@@ -29,6 +30,7 @@ pub mod router;
 pub mod stats;
 mod task;
 pub mod tenants;
+pub mod webhook_delivery;
 pub mod webhooks;
 pub mod webhooks_keys;
 

@@ -29,6 +29,12 @@ pub struct FieldError {
     pub detail: String,
 }
 
+impl From<tidings_wire::lead::Refused> for FieldError {
+    fn from(refused: tidings_wire::lead::Refused) -> Self {
+        Self { pointer: refused.pointer, detail: refused.what }
+    }
+}
+
 /// The body of every failure.
 #[derive(Debug, Serialize, utoipa::ToSchema)]
 pub struct ProblemBody<'a> {

@@ -8,8 +8,8 @@ use utoipa_axum::routes;
 
 use super::deliveries::{attempts, cancel, dead_letters, get, list, publish, redrive, retry};
 use super::{
-    App, events, executions, home, inbound, jobs, keys, live, openapi, ops, outer, profiles, replays,
-    stats, tenants, webhooks, webhooks_keys,
+    App, events, executions, home, inbound, jobs, keys, leads, live, openapi, ops, outer, profiles,
+    replays, stats, tenants, webhook_delivery, webhooks, webhooks_keys,
 };
 
 /// The whole API.
@@ -67,6 +67,12 @@ pub fn routes() -> OpenApiRouter<Arc<App>> {
         .routes(routes!(executions::list::list_executions))
         .routes(routes!(executions::get::get_execution))
         .routes(routes!(executions::report::report_execution_job))
+        .routes(routes!(leads::create::create_lead, leads::list::list_leads))
+        .routes(routes!(leads::get::get_lead))
+        .routes(routes!(
+            webhook_delivery::create::create_webhook_delivery,
+            webhook_delivery::list::list_webhook_deliveries
+        ))
         .routes(routes!(tenants::list_tenants, tenants::create_tenant))
         .routes(routes!(tenants::delete_tenant))
         .routes(routes!(keys::list_keys, keys::create_key))

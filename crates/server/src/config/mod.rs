@@ -12,14 +12,20 @@ use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::time::Duration;
 
+use tidings_core::dispatch::DirectLimits;
 use tidings_core::egress::{AllowRule, EgressPolicy};
-use tidings_core::limits::REQUEST_BODY_BYTES_MAX;
+use tidings_core::limits::{CONCURRENCY_MAX, REQUEST_BODY_BYTES_MAX};
+use tidings_core::time::SECOND_MS;
+use tidings_core::webhook::RateLimit;
 
 use crate::profiles::Profiles;
 
 pub use inbound::Source;
 pub use source::{Sources, read};
 pub use table::{SETTINGS, Setting, defaults, documented_file, effective_file};
+
+/// Largest `lead.rate`: the least wait between two is a microsecond then.
+const RATE_MAX: u32 = 1_000_000;
 
 /// Values by name, as text.
 pub type Values = BTreeMap<&'static str, String>;
@@ -47,6 +53,8 @@ pub struct Settings {
     pub inbound: Vec<Source>,
     /// How long a stop waits for attempts on the network.
     pub stop_deadline: Duration,
+    /// To one service that leads are handed to, for each tenant.
+    pub leads: DirectLimits,
 }
 
 /// Shows no secret.
@@ -92,6 +100,7 @@ impl Parser<'_> {
         let request_body_bytes_max = self.bytes("request_body_bytes_max");
         let inbound = self.inbound();
         let seconds: Option<u64> = self.parsed("stop_deadline_s", "a number of seconds");
+        let leads = self.leads();
         let database_url = self.database_url();
         if self.text("redis_url").is_some() {
             self.errors.push("redis_url: this version sends by itself".to_owned());
@@ -110,7 +119,26 @@ impl Parser<'_> {
             request_body_bytes_max: request_body_bytes_max?,
             inbound: inbound?,
             stop_deadline: Duration::from_secs(seconds?),
+            leads: leads?,
         })
+    }
+
+    fn leads(&mut self) -> Option<DirectLimits> {
+        let what = format!("a whole number from 1 to {CONCURRENCY_MAX}");
+        let concurrency = self.number("lead.concurrency", CONCURRENCY_MAX, &what);
+        let max = self.number("lead.rate", RATE_MAX, "a whole number from 1 to 1000000");
+        let rate_limit = RateLimit { max: max?, per_ms: SECOND_MS as u32 };
+        Some(DirectLimits { concurrency: concurrency?, rate_limit: Some(rate_limit) })
+    }
+
+    /// A whole number from 1 on.
+    fn number(&mut self, name: &str, most: u32, what: &str) -> Option<u32> {
+        let number: u32 = self.parsed(name, what)?;
+        if !(1..=most).contains(&number) {
+            self.errors.push(format!("{name}: `{number}` is not {what}"));
+            return None;
+        }
+        Some(number)
     }
 
     fn text(&self, name: &str) -> Option<&str> {

@@ -28,7 +28,7 @@ const fn secret(name: &'static str, variable: &'static str, meaning: &'static st
 }
 
 /// All settings, in the order of the documented file: in TOML, tables come last.
-pub const SETTINGS: [Setting; 16] = [
+pub const SETTINGS: [Setting; 19] = [
     setting(
         "listen",
         "TIDINGS_LISTEN",
@@ -120,6 +120,18 @@ pub const SETTINGS: [Setting; 16] = [
         "TIDINGS_EGRESS_CA_FILE",
         None,
         "PEM file of further certificate authorities that receivers may use.",
+    ),
+    setting(
+        "lead.concurrency",
+        "TIDINGS_LEAD_CONCURRENCY",
+        Some("5"),
+        "Leads in flight to one service at once, for each tenant.",
+    ),
+    setting(
+        "lead.rate",
+        "TIDINGS_LEAD_RATE",
+        Some("50"),
+        "Leads to one service per second, for each tenant.",
     ),
 ];
 

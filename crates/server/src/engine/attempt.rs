@@ -21,6 +21,7 @@ use tidings_wire::profile::{BodyShape, Profile};
 use tidings_wire::request::{self, DeliveryView};
 
 use super::Parts;
+use super::handoff::Sending;
 use crate::registry::Outgoing;
 use crate::sender::{Request, Sent};
 
@@ -148,6 +149,17 @@ pub(super) async fn run(mut running: Running) {
             return running.give_back();
         }
     };
+    if let Some(direct) = direct.as_ref().filter(|direct| direct.format.is_some()) {
+        let sending = Sending {
+            parts: &parts,
+            outgoing: &outgoing,
+            shaped: &shaped,
+            delivery: running.owed().id,
+            now: running.started_at,
+        };
+        let (signature, sent) = sending.hand_over(&event, direct).await;
+        return running.finish(signature, sent);
+    }
     let fixed = direct.as_ref().and_then(|direct| direct.fixed_body.as_ref());
     match compose(running.owed(), &event, fixed, &outgoing, &shaped, running.started_at) {
         Ok((request, signature)) => {
@@ -273,28 +285,38 @@ pub(crate) fn request(
         timestamp_s: now.as_secs(),
     })
     .map_err(|error| unsendable(error.to_string()))?;
-    let signature_header = shaped.profile.signature.as_ref().map(|rule| rule.header.as_str());
-    let mut signature = String::new();
-    let mut lines = Vec::with_capacity(headers.len());
-    for (name, value) in headers {
-        if Some(name) == signature_header {
-            signature = value.to_string();
-        }
-        let name = HeaderName::from_bytes(name.as_bytes());
-        let value = HeaderValue::from_str(&value);
-        match (name, value) {
-            (Ok(name), Ok(value)) => lines.push((name, value)),
-            _ => return Err(unsendable("a header cannot be written".to_owned())),
-        }
-    }
+    let (headers, signature) = lines(&headers, &shaped.profile)?;
     let request = Request {
         target: Arc::clone(target),
         method: http::Method::POST,
-        headers: lines,
+        headers,
         body,
         timeout: Duration::from_millis(outgoing.timeout_ms),
     };
     Ok((request, signature))
+}
+
+/// Headers as the sender takes them, and the signature among them; empty when there is none.
+pub(super) fn lines(
+    headers: &request::Headers<'_>,
+    profile: &Profile,
+) -> Result<(Vec<(HeaderName, HeaderValue)>, String), Outcome> {
+    let signature_header = profile.signature.as_ref().map(|rule| rule.header.as_str());
+    let mut signature = String::new();
+    let mut lines = Vec::with_capacity(headers.len());
+    for (name, value) in headers {
+        if Some(*name) == signature_header {
+            signature = value.to_string();
+        }
+        match (HeaderName::from_bytes(name.as_bytes()), HeaderValue::from_str(value)) {
+            (Ok(name), Ok(value)) => lines.push((name, value)),
+            _ => {
+                let why = "a header cannot be written";
+                return Err(Outcome::failed(FailureKind::Unrepresentable, why));
+            }
+        }
+    }
+    Ok((lines, signature))
 }
 
 /// What is written down of an attempt.

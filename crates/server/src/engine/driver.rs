@@ -29,8 +29,12 @@ pub(super) struct Driver {
 }
 
 impl Driver {
-    pub(super) fn new(parts: Arc<Parts>, state: watch::Sender<EngineState>) -> Self {
-        Self { parts, dispatcher: Dispatcher::new(Limits::default()), state }
+    pub(super) fn new(
+        parts: Arc<Parts>,
+        limits: Limits,
+        state: watch::Sender<EngineState>,
+    ) -> Self {
+        Self { parts, dispatcher: Dispatcher::new(limits), state }
     }
 
     pub(super) async fn run(mut self, mut inputs: mpsc::UnboundedReceiver<Input>) {

@@ -1,15 +1,17 @@
 //! The engine: the pure dispatcher of `core`, driven by real time, a real store and a real network.
 //!
 //! [`driver`] is its one loop. [`attempt`] makes one request out of a delivery and a record out of its
-//! outcome. [`announce`] turns what happened to a webhook into operational events.
+//! outcome, [`handoff`] the several of a lead format. [`announce`] turns what happened to a webhook into
+//! operational events.
 
 pub mod announce;
 pub mod attempt;
 mod driver;
+pub(crate) mod handoff;
 
 use std::sync::Arc;
 
-use tidings_core::dispatch::Signal;
+use tidings_core::dispatch::{Limits, Signal};
 use tidings_core::id::IdSource;
 use tidings_store::{Committed, Store};
 use tokio::sync::{mpsc, watch};
@@ -84,12 +86,16 @@ pub struct Engine {
 }
 
 impl Engine {
-    /// Starts the driver.
+    /// Starts the driver, whose dispatcher keeps to these limits.
     #[must_use]
-    pub fn start(parts: Arc<Parts>, inputs: mpsc::UnboundedReceiver<Input>) -> Self {
+    pub fn start(
+        parts: Arc<Parts>,
+        limits: Limits,
+        inputs: mpsc::UnboundedReceiver<Input>,
+    ) -> Self {
         let (publish, state) = watch::channel(EngineState::default());
         let inbox = parts.inbox.clone();
-        let task = tokio::spawn(driver::Driver::new(parts, publish).run(inputs));
+        let task = tokio::spawn(driver::Driver::new(parts, limits, publish).run(inputs));
         Self { state, task, inbox }
     }
 

@@ -18,13 +18,19 @@ const BODY_BYTES_KEPT: usize = 4 * (RESPONSE_BODY_CHARS_MAX + 1);
 pub(super) struct Reading {
     pub(super) stage: Stage,
     answer: Option<Answer>,
-    /// The first [`BODY_BYTES_KEPT`] bytes.
+    /// Its first bytes: [`BODY_BYTES_KEPT`] of them, or all that are read.
     body: Vec<u8>,
+    whole: bool,
     read: usize,
     complete: bool,
 }
 
 impl Reading {
+    /// One that keeps all of the body that is read.
+    pub(super) fn whole() -> Self {
+        Self { whole: true, ..Self::default() }
+    }
+
     /// Takes the head: from here on there is an answer.
     pub(super) fn head(&mut self, head: &Parts) -> Result<(), Failure> {
         if head.status == http::StatusCode::SWITCHING_PROTOCOLS {
@@ -51,7 +57,8 @@ impl Reading {
 
     /// Takes a piece of the body; `false` when enough has been read.
     pub(super) fn data(&mut self, data: &[u8]) -> bool {
-        let room = BODY_BYTES_KEPT.saturating_sub(self.body.len());
+        let most = if self.whole { BODY_BYTES_READ } else { BODY_BYTES_KEPT };
+        let room = most.saturating_sub(self.body.len());
         self.body.extend_from_slice(&data[..data.len().min(room)]);
         self.read += data.len();
         self.read <= BODY_BYTES_READ
@@ -62,12 +69,12 @@ impl Reading {
         self.complete = true;
     }
 
-    /// The answer, or how far the attempt had come without one.
-    pub(super) fn into_answer(self) -> Result<Answer, Stage> {
+    /// The answer, with its body as far as it was kept; or how far the attempt had come without one.
+    pub(super) fn into_answer(self) -> Result<(Answer, Vec<u8>), Stage> {
         let mut answer = self.answer.ok_or(self.stage)?;
         let (body, cut) = keep_body(&self.body);
         answer.body = body;
         answer.truncated = cut || !self.complete;
-        Ok(answer)
+        Ok((answer, self.body))
     }
 }

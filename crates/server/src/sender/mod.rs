@@ -118,21 +118,29 @@ impl Sender {
     ///
     /// Dropping the future abandons the attempt and closes its connection.
     pub async fn send(&self, request: Request) -> Sent {
+        self.run(request, Reading::default()).await.0
+    }
+
+    /// The same, with the body of the answer as far as it is read: for who goes on with what it says.
+    pub async fn send_and_read(&self, request: Request) -> (Sent, Vec<u8>) {
+        self.run(request, Reading::whole()).await
+    }
+
+    async fn run(&self, request: Request, mut reading: Reading) -> (Sent, Vec<u8>) {
         let started = Instant::now();
-        let mut reading = Reading::default();
         let attempt = self.attempt(&request, &mut reading, started);
         // The one timer of an attempt on a kept connection.
         let result = tokio::time::timeout_at(started + request.timeout, attempt).await;
-        let outcome = match result {
-            Ok(Err(failure)) => Outcome::Failed(failure),
+        let (outcome, body) = match result {
+            Ok(Err(failure)) => (Outcome::Failed(failure), Vec::new()),
             // Out of time after the status line: the receiver has answered.
             Ok(Ok(())) | Err(_) => match reading.into_answer() {
-                Ok(answer) => Outcome::Answered(answer),
-                Err(stage) => Outcome::Failed(failure::out_of_time(stage)),
+                Ok((answer, body)) => (Outcome::Answered(answer), body),
+                Err(stage) => (Outcome::Failed(failure::out_of_time(stage)), Vec::new()),
             },
         };
         let duration_ms = u32::try_from(started.elapsed().as_millis()).unwrap_or(u32::MAX);
-        Sent { outcome, duration_ms }
+        (Sent { outcome, duration_ms }, body)
     }
 
     /// Runs the attempt, leaving in `reading` what has been read whenever it is dropped.

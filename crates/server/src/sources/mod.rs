@@ -73,6 +73,8 @@ fn bring(
         timeout_ms: None,
         headers: Vec::new(),
         subject: Some(subject),
+        format: None,
+        options: String::new(),
         body: None,
         fixed_body: None,
         secrets: secret.into_iter().collect(),

@@ -17,6 +17,7 @@ mod disk_full;
 mod executions;
 mod isolation;
 mod jobs;
+mod leads;
 mod ledger;
 mod official_readers;
 mod official_verifiers;

@@ -68,6 +68,7 @@ pub(super) fn attempt_of(owed: &Owed, now: Timestamp, takes: i64, met: Met) -> A
     let (status, error) = match met {
         Met::Status { code, .. } if code < 300 => (Some(code), String::new()),
         Met::Status { code, .. } => (Some(code), format!("HTTP {code}")),
+        Met::Rejected => (Some(200), "not taken".to_owned()),
         Met::Failed(kind) => (None, format!("{kind:?}")),
     };
     Attempt {

@@ -31,6 +31,8 @@ fn draw_origin(random: &mut Random, of: DirectLane, now: Timestamp) -> Hook {
         headers: Vec::new(),
         subject: None,
         body: None,
+        format: None,
+        options: String::new(),
         fixed_body: None,
         secrets: Vec::new(),
         sealed: Vec::new(),

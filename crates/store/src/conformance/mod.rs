@@ -4,8 +4,9 @@
 mod catalogue;
 mod controls;
 mod direct;
-mod inbound;
 mod gates;
+mod inbound;
+mod leads;
 mod lists;
 mod maintenance;
 mod publishing;
@@ -19,8 +20,9 @@ mod world;
 pub use catalogue::*;
 pub use controls::*;
 pub use direct::*;
-pub use inbound::*;
 pub use gates::*;
+pub use inbound::*;
+pub use leads::*;
 pub use lists::*;
 pub use maintenance::*;
 pub use publishing::*;
@@ -80,6 +82,9 @@ macro_rules! conformance_suite {
             deadlines_are_found_in_their_order
             an_execution_tells_how_its_webhook_stands
             what_nobody_touches_goes_with_its_history
+            leads_are_kept_and_found
+            a_lead_stands_as_its_delivery_does
+            old_leads_go_unless_they_are_owed
             webhooks_keep_their_revisions
             a_moved_revision_is_a_conflict
             a_change_is_all_or_nothing

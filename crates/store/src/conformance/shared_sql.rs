@@ -2,15 +2,16 @@
 
 use super::world::{Factory, World};
 use crate::queue::reads;
-use crate::{Value, catalogue, history, sources};
+use crate::{Value, catalogue, history, leads, sources};
 
 /// Each prepares, numbers its arguments in the order of their appearance (SQLite takes them by it),
 /// and keeps to what all databases have in common.
 pub async fn shared_statements_prepare(factory: &dyn Factory) {
     let world = World::new(factory);
-    let fixed = catalogue::statements().chain(reads::SQL.iter().copied()).map(str::to_owned);
-    let all: Vec<String> =
-        fixed.chain(history::statements()).chain(sources::statements()).collect();
+    let fixed = catalogue::statements().chain(reads::SQL.iter().chain(leads::SQL).copied());
+    let composed =
+        history::statements().into_iter().chain(leads::shapes()).chain(sources::statements());
+    let all: Vec<String> = fixed.map(str::to_owned).chain(composed).collect();
     assert!(all.len() > 40);
     for sql in all {
         let mut highest = 0;

@@ -280,6 +280,8 @@ fn brought() -> Direct {
         headers: vec![("x-key".into(), "secret-value".into())],
         subject: Some(Subject::Lead(LeadId::from_i64(7))),
         body: Some(BodyShape::Raw),
+        format: None,
+        options: String::new(),
         fixed_body: Some(bytes::Bytes::from_static(b"\0as it is")),
         secrets: vec![SigningSecret { text: "secret".into(), valid_until: None }],
         sealed: vec![1, 2, 3],

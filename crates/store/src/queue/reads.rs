@@ -69,7 +69,8 @@ const LARGEST_ID: &str = "SELECT MAX(id) FROM (SELECT MAX(id) AS id FROM events 
      UNION ALL SELECT MAX(id) FROM webhooks UNION ALL SELECT MAX(id) FROM tenants \
      UNION ALL SELECT MAX(id) FROM api_keys UNION ALL SELECT MAX(id) FROM replays \
      UNION ALL SELECT MAX(id) FROM inbound \
-     UNION ALL SELECT MAX(id) FROM jobs UNION ALL SELECT MAX(id) FROM executions) x";
+     UNION ALL SELECT MAX(id) FROM jobs UNION ALL SELECT MAX(id) FROM executions \
+     UNION ALL SELECT MAX(id) FROM leads) x";
 
 #[cfg(any(test, feature = "conformance"))]
 pub(crate) const SQL: &[&str] =

@@ -255,21 +255,21 @@ impl<'a> Handoff<'a> {
         }
     }
 
-    /// The same hand-off before its call number `step` (from 0), for showing what was sent.
+    /// Where it is: calls that have succeeded, and what the first answer told. Empty before the first
+    /// success. With it [`Handoff::at`] shows later what was sent.
+    pub fn mark(&self) -> String {
+        match self.step {
+            0 => String::new(),
+            step => format!("{step} {}", self.learned),
+        }
+    }
+
+    /// The same hand-off where it was at a [`Handoff::mark`].
     #[must_use]
-    pub fn at(mut self, step: usize, learned: &str) -> Self {
-        (self.step, self.learned) = (step, learned.to_owned());
+    pub fn at(mut self, mark: &str) -> Self {
+        let (step, learned) = mark.split_once(' ').unwrap_or_default();
+        (self.step, self.learned) = (step.parse().unwrap_or(0), learned.to_owned());
         self
-    }
-
-    /// Calls that have succeeded so far.
-    pub fn step(&self) -> usize {
-        self.step
-    }
-
-    /// What later calls took from the first one's answer.
-    pub fn learned(&self) -> &str {
-        &self.learned
     }
 
     /// The call that is to be made now. Beyond the last one it stays the last one.

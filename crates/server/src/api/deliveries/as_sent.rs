@@ -24,6 +24,7 @@ use super::attempts::HeaderLines;
 use crate::api::App;
 use crate::api::problem::Result;
 use crate::engine::attempt::Shape;
+use crate::engine::handoff::{self, Material};
 
 /// A request as it was sent.
 #[derive(Debug, Serialize, utoipa::ToSchema)]
@@ -48,6 +49,8 @@ pub(super) struct Rebuild<'a> {
     created_ms: i64,
     /// Of a direct delivery that brought its body along.
     fixed_body: Option<Bytes>,
+    /// Of a delivery that hands a lead over.
+    material: Option<Material>,
     /// `None`: no longer kept.
     event: Option<Arc<Event>>,
     /// `None`: the webhook's settings of the planning are not known.
@@ -68,6 +71,7 @@ impl<'a> Rebuild<'a> {
             shape: None,
             revisions: HashMap::new(),
             fixed_body: None,
+            material: None,
         };
         if delivery.direct.is_some() {
             rebuild.read_direct(delivery).await?;
@@ -81,7 +85,12 @@ impl<'a> Rebuild<'a> {
 
     /// A direct delivery has one revision, and no webhook that receivers are told of.
     async fn read_direct(&mut self, delivery: &DeliveryRecord) -> Result<()> {
-        let direct = self.app.store.direct(delivery.id).await?;
+        let mut direct = self.app.store.direct(delivery.id).await?;
+        if let Some(direct) = direct.as_mut().filter(|direct| direct.format.is_some())
+            && self.app.sealer.open_direct(delivery.id, direct).is_ok()
+        {
+            self.material = self.event.as_ref().and_then(|event| Material::read(event, direct));
+        }
         let webhook = direct.as_ref().map(|direct| direct.as_webhook(delivery.tenant));
         self.revisions.insert(0, webhook);
         self.fixed_body = direct.and_then(|direct| direct.fixed_body);
@@ -109,6 +118,9 @@ impl<'a> Rebuild<'a> {
         let (Some(event), Some(shape), Some(webhook)) = (&self.event, &self.shape, webhook) else {
             return Ok(view);
         };
+        if let Some(material) = &self.material {
+            return Ok(call(material, event, shape, &webhook, &attempt.signature).unwrap_or(view));
+        }
         if let Some(body) = self.body(event, shape, attempt.number) {
             view.headers = self.headers(event, shape, &webhook, attempt, &body);
             view.body = Some(String::from_utf8_lossy(&body).into_owned());
@@ -174,6 +186,35 @@ impl<'a> Rebuild<'a> {
         }
         headers
     }
+}
+
+/// The last call of a hand-off that was made. `left` is what it left behind: its signature, or the mark
+/// of a hand-off that is not signed.
+pub(crate) fn call(
+    material: &Material,
+    event: &Event,
+    shape: &Shape,
+    webhook: &Webhook,
+    left: &str,
+) -> Option<RequestView> {
+    let is_signed = material.format.is_signed();
+    let handoff = material.handoff(&webhook.url)?;
+    let call = if is_signed { handoff.call() } else { handoff.at(left).call() };
+    let mut headers = HeaderLines::default();
+    for (name, value) in handoff::headers(&call, event, webhook, shape, &[]).ok()? {
+        match () {
+            // Not even its end, by which a key could be told from another.
+            () if call.is_credential(name) => headers.push(name, "••••"),
+            () if webhook.headers.iter().any(|(custom, _)| custom == name) => {
+                headers.push(name, &mask(&value));
+            }
+            () => headers.push(name, &value),
+        }
+    }
+    if let Some(rule) = shape.profile.signature.as_ref().filter(|_| is_signed && !left.is_empty()) {
+        headers.push(&rule.header, left);
+    }
+    Some(RequestView { method: call.method, url: Some(call.url), headers, body: Some(call.body) })
 }
 
 fn is_signature(profile: &Profile, name: &str) -> bool {

@@ -143,6 +143,7 @@ impl Tx<'_> {
             self.insert_attempt(owed.id, attempt, None)?;
         }
         self.forget_delivery(owed.id)?;
+        self.note_lead(&owed, Status::Pending, self.now)?;
         let of = (owed.tenant, owed.lane.webhook);
         self.rollup.note(of, completed_at, Noted::Reopened { status });
         self.rollup.note(of, self.now, Noted::OwedAgain { tried: owed.attempts > 0 });

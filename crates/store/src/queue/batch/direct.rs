@@ -4,11 +4,14 @@
 //! transaction of that end: [`Tx::end`] is where every delivery comes to its end, and `Tx::reopen` where
 //! a person takes the end back.
 
-use tidings_core::delivery::Owed;
-use tidings_core::direct::Subject;
+use tidings_core::delivery::{Owed, Status};
+use tidings_core::direct::{Kind, Subject};
 use tidings_core::id::DeliveryId;
+use tidings_core::lead::LeadStatus;
+use tidings_core::time::Timestamp;
 
 use super::{Applied, Tx};
+use crate::leads;
 use crate::queue::table::Table;
 
 impl Tx<'_> {
@@ -29,6 +32,20 @@ impl Tx<'_> {
     }
 
     pub(super) fn forget_direct(&mut self, id: DeliveryId) -> Applied<()> {
+        self.db.send(leads::FORGET_DELIVERY, &[id.into()])?;
         Ok(self.db.send("DELETE FROM directs WHERE delivery = $1", &[id.into()])?)
+    }
+
+    /// The lead that a delivery hands over stands as the delivery does; of any other nothing is noted.
+    pub(super) fn note_lead(&mut self, owed: &Owed, status: Status, at: Timestamp) -> Applied<()> {
+        if owed.lane.direct().is_none_or(|lane| lane.kind != Kind::Lead) {
+            return Ok(());
+        }
+        let status = match status {
+            Status::Pending | Status::Retrying => LeadStatus::WebhookPending,
+            Status::Success => LeadStatus::WebhookSent,
+            Status::Failed | Status::Cancelled | Status::Expired => LeadStatus::WebhookFailed,
+        };
+        Ok(self.db.send(leads::NOTE, &[status.into(), at.into(), owed.id.into()])?)
     }
 }

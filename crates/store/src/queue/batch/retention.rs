@@ -1,16 +1,17 @@
 //! Retention: history is kept for so many days, and what nothing refers to any more goes with it.
 //!
-//! A pass visits the tenants one by one, their oldest deliveries first, then their events, jobs and
-//! executions; at its end the old counts, the seen keys and the gates. It never starts again within
-//! itself: what it had to leave (an old delivery that ended today, an old event that is still owed) is
-//! looked at by the next pass.
+//! A pass visits the tenants one by one, their oldest deliveries first, then their events, jobs,
+//! executions and leads; at its end the old counts, the seen keys and the gates. It never starts again
+//! within itself: what it had to leave (an old delivery that ended today, an old event that is still
+//! owed) is looked at by the next pass.
 
-use tidings_core::id::{DeliveryId, EventId, JobId};
+use tidings_core::id::{DeliveryId, EventId, JobId, LeadId};
 use tidings_core::limits::SEEN_KEPT_MS;
 use tidings_core::time::{DAY_MS, HOUR_MS, MINUTE_MS, Timestamp};
 
 use super::maintain::PASS_EVERY_MS;
 use super::{Applied, Tx};
+use crate::leads;
 
 /// Days that history is kept when the tenant does not say.
 const DAYS: i64 = 30;
@@ -25,6 +26,7 @@ pub(crate) enum Pass {
     Jobs { tenant: i64, after: i64 },
     Executions { tenant: i64, after: i64 },
     Minutes { tenant: i64 },
+    Leads { tenant: i64 },
     Hours { after: i64 },
     Seen,
     Gates,
@@ -70,7 +72,9 @@ impl Tx<'_> {
                 })
             }
             Pass::Minutes { tenant } if self.drop_minutes(tenant)? => Some(pass),
-            Pass::Minutes { tenant } => Some(match self.tenant_after(tenant)? {
+            Pass::Minutes { tenant } => Some(Pass::Leads { tenant }),
+            Pass::Leads { tenant } if self.drop_leads(tenant)? => Some(pass),
+            Pass::Leads { tenant } => Some(match self.tenant_after(tenant)? {
                 Some(tenant) => Pass::Deliveries { tenant, after: 0 },
                 None => Pass::Hours { after: 0 },
             }),
@@ -182,6 +186,13 @@ impl Tx<'_> {
              FROM tenant_minutes WHERE tenant = $1 AND minute < $2 ORDER BY minute LIMIT $3)";
         let rows = self.db.execute(sql, &[tenant.into(), until.into(), STEP.into()])?;
         Ok(rows == STEP as usize)
+    }
+
+    /// Removes leads of which nothing has been heard for as long as history is kept.
+    fn drop_leads(&mut self, tenant: i64) -> Applied<bool> {
+        let until = self.now - self.days(tenant)? * DAY_MS;
+        let args = [tenant.into(), LeadId::floor(until).into(), until.into(), STEP.into()];
+        Ok(self.db.execute(leads::FORGET_OLD, &args)? == STEP as usize)
     }
 
     /// Adds a webhook's old hours up in hour 0; the webhook, or `None` when there is no further one.

@@ -130,6 +130,7 @@ impl Tx<'_> {
         ];
         self.db.insert(Table::Deliveries, &row)?;
         self.index_late_delivery(owed, end.status)?;
+        self.note_lead(owed, end.status, end.at)?;
         if let Some(attempt) = end.attempt {
             if folded.is_none() {
                 self.insert_attempt(owed.id, attempt, None)?;

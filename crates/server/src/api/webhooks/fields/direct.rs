@@ -74,6 +74,8 @@ impl<'f, 'a> Draft<'f, 'a> {
             timeout_ms,
             headers,
             subject: None,
+            format: None,
+            options: String::new(),
             fixed_body: None,
             secrets,
             sealed: Vec::new(),
