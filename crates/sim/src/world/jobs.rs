@@ -51,7 +51,7 @@ impl World {
     fn tell(&mut self, job: &Job, before: Status, events: &[JobEvent]) -> Result<(), String> {
         let publication = self.planned(job, before, events);
         let deliveries = publication.events.iter().flat_map(|planned| &planned.deliveries);
-        let Some(last) = deliveries.map(|owed| owed.id).last() else { return Ok(()) };
+        let Some(last) = deliveries.map(|owed| owed.id).next_back() else { return Ok(()) };
         let change = Change { publications: vec![publication], ..Change::default() };
         let changed = self.disk.run(|store| async move { store.change(change).await });
         changed.map_err(|error| format!("a report was refused: {error}"))?;
