@@ -142,7 +142,7 @@ impl Job {
         }
     }
 
-    /// The stage of a running job, the status of any other: what 003's receivers call its status.
+    /// The stage of a running job, the status of any other; its callback calls it the status.
     #[must_use]
     pub fn place(&self) -> &'static str {
         match self.stage {

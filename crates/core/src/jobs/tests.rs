@@ -92,7 +92,7 @@ fn a_job_times_out_once_and_only_in_its_time() {
 }
 
 #[test]
-fn the_data_are_those_of_seed_001_and_more() {
+fn the_data_are_those_that_job_queues_send_and_more() {
     let mut job = job();
     job.priority = Some(2);
     job.machine_id = Some("m-1".into());

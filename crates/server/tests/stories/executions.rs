@@ -45,7 +45,7 @@ async fn when(tidings: &Tidings, execution: &str, status: &str) -> Value {
     .await
 }
 
-/// Hex of HMAC-SHA-256, as the seed's receivers compute it over the bytes.
+/// Hex of HMAC-SHA-256, as the receivers of OpenVideo compute it over the bytes.
 fn signature(secret: &str, body: &[u8]) -> String {
     hmac_hex(&MacKey::new(&Secret::parse(secret).expect("a secret")), "", body)
 }

@@ -24,7 +24,7 @@ async fn report(client: &Client, job: &str, report: Value) {
     client.patch(job, report).await.expect(200);
 }
 
-/// What receivers of seed 003 run, word for word, in their own language.
+/// What receivers of ViewCreator run, word for word, in their own language.
 const VERIFY: &str = r"
 const crypto = require('crypto');
 function verifyWebhookSignature(payload, signature) {
@@ -101,7 +101,7 @@ async fn the_twelve_events_reach_the_webhooks_that_want_them() {
         told.push(all.next().await);
     }
     let types: BTreeSet<&str> = told.iter().map(|one| one.header("x-webhook-event")).collect();
-    assert_eq!(types.len(), 13, "the twelve of seed 001, and job.started: {types:?}");
+    assert_eq!(types.len(), 13, "the twelve of EMP, and job.started: {types:?}");
     let done = told.iter().find(|one| one.header("x-webhook-event") == "job.completed").unwrap();
     let data = &done.json()["data"];
     for (field, value) in [
@@ -123,7 +123,7 @@ async fn the_twelve_events_reach_the_webhooks_that_want_them() {
     tidings.stop().await;
 }
 
-/// Started, progress, completed: in seed 003's form, signed so that its receiver takes it.
+/// Started, progress, completed: in the form of ViewCreator, signed so that its receiver takes it.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_callback_is_what_its_receiver_verifies() {
     let dir = tempdir().unwrap();
