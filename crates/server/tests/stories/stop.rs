@@ -110,7 +110,7 @@ async fn an_attempt_that_does_not_end_is_given_back_at_the_deadline() {
 
     // It is owed as if it had not been tried: no attempt is used up, and it is tried at once.
     let server = start(dir.path()).await;
-    hanging.accept().await.unwrap();
+    let (_held_again, _) = hanging.accept().await.unwrap();
     let totals = server.get("/api/stats").await.expect(200)["totals"].take();
     assert_eq!((&totals["pending"], &totals["attempts"]), (&json!(1), &json!(0)), "{totals:#}");
     server.kill();
