@@ -40,8 +40,13 @@ async fn a_hanging_receiver_does_not_delay_a_healthy_one() {
     waits.sort();
     let p99 = waits[waits.len() * 99 / 100];
     assert!(p99 < Duration::from_millis(250), "p99 from the answer to the receipt: {p99:?}");
-    let totals = server.get("/api/stats").await.expect(200)["totals"].take();
-    assert_eq!((&totals["failed"], &totals["pending"]), (&json!(0), &json!(5_000)), "{totals:#}");
+    // The last receipt is a moment before its settlement.
+    eventually("only what hangs is owed", || async {
+        let totals = server.get("/api/stats").await.expect(200)["totals"].take();
+        assert_eq!(totals["failed"], json!(0), "{totals:#}");
+        (totals["pending"] == json!(5_000)).then_some(())
+    })
+    .await;
     server.kill();
 }
 

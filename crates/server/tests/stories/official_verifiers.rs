@@ -119,8 +119,10 @@ pub(crate) fn install_for_node(dir: &Path) {
 }
 
 /// A directory with the files of `tests/official` and what `install` made of them; made at the first
-/// run, and again when a file has changed.
+/// run, and again when a file has changed. One test at a time: two may want the same packages.
 pub(crate) fn installed(name: &str, install: impl FnOnce(&Path)) -> PathBuf {
+    static TURN: std::sync::Mutex<()> = std::sync::Mutex::new(());
+    let _turn = TURN.lock().unwrap();
     let dir = Path::new(env!("CARGO_TARGET_TMPDIR")).join("official").join(name);
     let files = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/official");
     let mut changed = !dir.join("installed").exists();
