@@ -214,9 +214,11 @@ async fn restore_queue(parts: &Arc<Parts>) -> Result<()> {
             parts.inbox.signal(Signal::Webhook(Box::new(settings)));
         }
     }
-    let mut owed = 0;
-    for summary in parts.store.lanes().await? {
-        owed += summary.rows;
+    let lanes = parts.store.lanes().await?;
+    if !lanes.is_empty() {
+        tracing::info!(lanes = lanes.len(), "resuming");
+    }
+    for summary in lanes {
         let webhook = summary.lane.webhook;
         let active = |outgoing: Arc<Outgoing>| outgoing.webhook.active;
         if is_lane(webhook) || parts.registry.outgoing(webhook).is_some_and(active) {
@@ -224,9 +226,6 @@ async fn restore_queue(parts: &Arc<Parts>) -> Result<()> {
         } else {
             parts.store.control(Control::EndDeliveries { webhook }).await?;
         }
-    }
-    if owed > 0 {
-        tracing::info!(deliveries = owed, "resuming");
     }
     Ok(())
 }

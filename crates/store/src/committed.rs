@@ -31,7 +31,6 @@ pub enum Committed {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct LaneSummary {
     pub lane: Lane,
-    pub rows: u64,
     /// The least `ready_at`.
     pub next: Timestamp,
 }

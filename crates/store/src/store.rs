@@ -101,8 +101,8 @@ impl Store {
         Ok(())
     }
 
-    /// Waits until the disk has lost what it was told to keep, which usually is never; tells how. From
-    /// then on everything that writes answers `Closed`, and nothing in memory may be built upon: the
+    /// Waits until what was written can no longer be built upon (the disk has lost it, or another process
+    /// has taken the database), which usually is never; tells why. From then on everything that writes answers `Closed`, and nothing in memory may be built upon: the
     /// process is to end and to start again from what the disk has.
     pub async fn lost(&self) -> String {
         let mut lost = self.queue.lost();

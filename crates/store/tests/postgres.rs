@@ -167,6 +167,29 @@ async fn connections_that_broke_while_idle_are_not_noticed() {
 }
 
 #[tokio::test]
+async fn a_node_whose_database_was_taken_from_it_comes_to_its_end() {
+    let database = Arc::new(Database::new());
+    let first = quietly(&*database).expect("opens");
+    let waits = Arc::clone(&database);
+    let second = std::thread::spawn(move || quietly(&*waits));
+    let locks = "FROM pg_locks WHERE locktype = 'advisory' \
+         AND database = (SELECT oid FROM pg_database WHERE datname = current_database())";
+    let waiting = format!("SELECT COUNT(*) {locks} AND NOT granted");
+    let since = Instant::now();
+    while database.sql(&waiting) == "0" {
+        assert!(since.elapsed() < Duration::from_secs(4), "the second does not wait");
+    }
+    // The connection that writes is the one that holds the lock.
+    database.sql(&format!("SELECT pg_terminate_backend(pid) {locks} AND granted"));
+    let second = second.join().expect("no panic").expect("it has the database now");
+    let refused = first.maintain().await;
+    assert!(matches!(refused, Err(WriteError::Unavailable(_))), "{refused:?}");
+    assert_eq!(first.lost().await, "another tidings process has taken the database");
+    assert_eq!(first.maintain().await, Err(WriteError::Closed));
+    second.maintain().await.expect("maintained");
+}
+
+#[tokio::test]
 async fn a_commit_that_was_made_but_not_answered_is_told_once() {
     let proxy = Proxy::before(SERVER.socket());
     let database = Database::new();

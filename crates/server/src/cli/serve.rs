@@ -104,7 +104,7 @@ async fn serve(settings: Settings) -> Result<()> {
         _ = interrupt.recv() => {}
         why = server.app.store.lost() => {
             // Not in order: nothing that is in memory may be written any more.
-            bail!("the disk failed to keep what was written ({why}); start again once it can be trusted")
+            bail!("{why}")
         }
     }
     tracing::info!("stopping");

@@ -170,6 +170,19 @@ async fn resuming_offers_what_was_missed() {
     assert_eq!(again["missed"], Value::Null);
 }
 
+/// Also what was accepted in the very millisecond in which it is asked for.
+#[tokio::test]
+async fn what_was_answered_is_counted_at_once() {
+    let tidings = Tidings::start().await;
+    let receiver = Receiver::start().await;
+    let webhook = register(&tidings, &receiver, json!({"events": ["other.*"]})).await;
+    tidings.patch(&path(&webhook), json!({"events": ["job.*"], "active": false})).await.expect(200);
+    for n in 1..=100 {
+        publish_as(&tidings, &format!("e{n}")).await;
+        assert_eq!(dry_run(&tidings, &webhook, json!({})).await["deliveries"], n);
+    }
+}
+
 #[tokio::test]
 async fn one_runs_at_a_time_and_can_be_cancelled() {
     let tidings = Tidings::start().await;

@@ -23,6 +23,27 @@ pub fn is_postgres() -> bool {
     }
 }
 
+/// Whether this pass leaves out what belongs to the embedded file alone: its lock, its disk, its form.
+/// It has had its turn in the pass that runs on that file.
+pub fn leaves_out(what: &str) -> bool {
+    use std::io::Write as _;
+    if is_postgres() {
+        let line = format!("LEFT OUT on PostgreSQL: {what}\n");
+        let _ = std::io::stderr().write_all(line.as_bytes());
+    }
+    is_postgres()
+}
+
+/// Every file in which the store of a data directory keeps what it has committed.
+pub fn files(dir: &Path) -> Vec<PathBuf> {
+    let kept_in = match database_url(dir) {
+        Some(url) => SERVER.files_of(&url),
+        None => dir.to_owned(),
+    };
+    let entries = std::fs::read_dir(kept_in).expect("a directory that we may read");
+    entries.map(|entry| entry.expect("an entry").path()).filter(|path| path.is_file()).collect()
+}
+
 /// The database that goes with a data directory, when there is to be one.
 pub fn database_url(dir: &Path) -> Option<String> {
     is_postgres().then(|| {

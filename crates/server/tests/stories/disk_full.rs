@@ -8,6 +8,7 @@ use std::time::{Duration, Instant};
 use serde_json::json;
 use tempfile::{TempDir, tempdir};
 
+use crate::harness::store::leaves_out;
 use crate::harness::{Binary, Receiver, eventually};
 use crate::ledger::{Ledger, Load, Seen};
 use crate::{assert_intact, register, settled_totals};
@@ -51,11 +52,14 @@ impl Drop for SmallDisk {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_full_disk_refuses_and_recovers_by_itself() {
+    if leaves_out("the disk of the file is full") {
+        return;
+    }
     let disk = SmallDisk::mount();
     let ballast = disk.ballast(14 << 20);
     let receiver = Receiver::start().await;
     let mut server = Binary::start(&disk.data()).await;
-    server.announce("a batch could not be committed");
+    server.announce("the database takes nothing");
     register(&server, &receiver.url(), json!({})).await;
     let ledger = Ledger::new();
     let load = Load::start(&ledger, &server.client, 6, 8_000);

@@ -200,6 +200,15 @@ impl<'f> World<'f> {
         self.told().await
     }
 
+    /// Rows of the queue that are given out.
+    pub async fn rows_owed(&self) -> usize {
+        let mut rows = 0;
+        for summary in self.store.lanes().await.expect("read") {
+            rows += self.store.page(summary.lane, 1_000_000).await.expect("read").len();
+        }
+        rows
+    }
+
     pub async fn succeed(&mut self, owed: &Owed) -> Vec<Committed> {
         let settlement = self.success(owed);
         self.settle(settlement).await

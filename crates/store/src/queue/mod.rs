@@ -23,6 +23,7 @@ use crate::value::{Row, Value};
 
 mod batch;
 mod committer;
+mod outage;
 pub(crate) mod postgres;
 pub(crate) mod reads;
 pub(crate) mod sqlite;

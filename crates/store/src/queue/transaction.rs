@@ -94,7 +94,8 @@ pub(crate) enum Fault {
     Statement,
     /// The database's: it fails whatever is tried.
     Database,
-    /// The disk did not take what it was told to keep: what is there can no longer be trusted.
+    /// What is in memory no longer agrees with what is kept: the disk did not take what it was told to
+    /// keep, or another process writes there now. The process is to end.
     Lost,
 }
 

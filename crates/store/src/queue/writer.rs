@@ -17,6 +17,7 @@ use super::batch::maintain::{Maintained, Upkeep};
 use super::batch::settle::tell_published;
 use super::batch::{self, Done, Work};
 use super::committer::Committer;
+use super::outage::Outage;
 use super::transaction::{Commit, Database, Fault, Transaction, Trouble};
 use crate::committed::Committed;
 use crate::error::WriteError;
@@ -42,6 +43,7 @@ pub(crate) struct Writer<D> {
     fanouts: VecDeque<Box<Fanout>>,
     maintain_at: Timestamp,
     doubt: Option<Doubt>,
+    outage: Outage,
 }
 
 /// A batch whose commit was not answered: it may have been made or not. Its publishers have been told
@@ -74,6 +76,7 @@ impl<D: Database> Writer<D> {
             fanouts: VecDeque::new(),
             maintain_at,
             doubt: None,
+            outage: Outage::default(),
         })
     }
 
@@ -140,8 +143,8 @@ impl<D: Database> Writer<D> {
     /// Commits works; halves them when a statement fails, until the one that fails stands alone.
     fn commit(&mut self, mut works: Vec<Work>) {
         let now = (self.committer.now)();
-        if let Err(Trouble { text, .. }) = self.clear_up(now) {
-            return self.fail(works, &text, now + TROUBLE_MS);
+        if let Err(trouble) = self.clear_up(now) {
+            return self.in_trouble(works, trouble, now);
         }
         if works.is_empty() {
             return;
@@ -150,29 +153,39 @@ impl<D: Database> Writer<D> {
         let (database, upkeep) = (&mut self.database, &mut self.upkeep);
         let fill = |tx: &mut dyn Transaction| batch::fill(tx, &works, upkeep, now);
         let result = catch_unwind(AssertUnwindSafe(|| database.commit(&works, fill)));
-        let (text, pause) = match result {
-            Ok(Commit::Made(done)) => return self.finish(works, done),
-            Ok(Commit::Unknown(done, text)) => return self.doubt(works, done, before, &text),
-            Ok(Commit::Failed(Trouble { fault: Fault::Lost, text })) => {
-                tracing::error!(
-                    error = text,
-                    "a sync of the database failed: nothing more is written"
-                );
-                self.fail(works, &text, Timestamp::MAX);
-                return self.committer.lose(text);
+        let text = match result {
+            Ok(Commit::Made(done)) => {
+                self.outage.end(now);
+                return self.finish(works, done);
             }
-            Ok(Commit::Failed(Trouble { fault: Fault::Database, text })) => (text, TROUBLE_MS),
-            Ok(Commit::Failed(Trouble { text, .. })) => (text, POISON_MS),
-            Err(_) => ("a panic of the writer".to_owned(), POISON_MS),
+            Ok(Commit::Unknown(done, text)) => return self.doubt(works, done, before, &text),
+            Ok(Commit::Failed(trouble @ Trouble { fault: Fault::Lost | Fault::Database, .. })) => {
+                self.upkeep = before;
+                return self.in_trouble(works, trouble, now);
+            }
+            Ok(Commit::Failed(Trouble { text, .. })) => text,
+            Err(_) => "a panic of the writer".to_owned(),
         };
         self.upkeep = before;
-        if pause == TROUBLE_MS || works.len() == 1 {
-            tracing::error!(error = text, works = works.len(), "a batch could not be committed");
-            return self.fail(works, &text, now + pause);
+        if works.len() == 1 {
+            tracing::error!(error = text, "a batch could not be committed");
+            return self.fail(works, &text, now + POISON_MS);
         }
         let tail = works.split_off(works.len() / 2);
         self.commit(works);
         self.commit(tail);
+    }
+
+    /// Nothing of these was written, and nothing else would be now; or ever, when what was kept is lost.
+    fn in_trouble(&mut self, works: Vec<Work>, trouble: Trouble, now: Timestamp) {
+        let Trouble { fault, text } = trouble;
+        if fault == Fault::Lost {
+            tracing::error!(error = text, "nothing more is written");
+            self.fail(works, &text, Timestamp::MAX);
+            return self.committer.lose(text);
+        }
+        self.outage.note(&text, now);
+        self.fail(works, &text, now + TROUBLE_MS);
     }
 
     /// Publishers hear that it is not there, and may ask again: an idempotency key then finds what there
@@ -184,8 +197,9 @@ impl<D: Database> Writer<D> {
         before: Upkeep,
         text: &str,
     ) {
-        tracing::error!(error = text, works = works.len(), "a commit was not answered");
-        let error = WriteError::Unavailable(format!("the commit was not answered: {text}"));
+        let text = format!("a commit was not answered: {text}");
+        self.outage.note(&text, (self.committer.now)());
+        let error = WriteError::Unavailable(text);
         for work in &mut works {
             match work {
                 Work::Job(job) => job.refuse(error.clone()),
@@ -201,11 +215,13 @@ impl<D: Database> Writer<D> {
         let Some(doubt) = self.doubt.take() else { return Ok(()) };
         match self.database.was_committed() {
             Ok(true) => {
+                self.outage.end(now);
                 tracing::info!(works = doubt.works.len(), "the unanswered commit was made");
                 self.finish(doubt.works, doubt.done);
                 Ok(())
             }
             Ok(false) => {
+                self.outage.end(now);
                 tracing::info!(works = doubt.works.len(), "the unanswered commit was not made");
                 self.upkeep = doubt.before;
                 self.fail(doubt.works, "the commit was not made", now);

@@ -84,6 +84,15 @@ impl PostgresServer {
         format!("postgres:///{database}?user=tidings&host={}", self.socket_dir().display())
     }
 
+    /// The directory with the files of a database, all that was committed in them.
+    pub fn files_of(&self, url: &str) -> PathBuf {
+        let (_, rest) = url.split_once(":///").expect("a URL of ours");
+        let (name, _) = rest.split_once('?').expect("a URL of ours");
+        self.sql(name, "CHECKPOINT");
+        let oid = self.sql(name, "SELECT oid FROM pg_database WHERE datname = current_database()");
+        self.socket_dir().join("base").join(oid)
+    }
+
     /// Where it listens.
     pub fn socket(&self) -> PathBuf {
         self.socket_dir().join(".s.PGSQL.5432")

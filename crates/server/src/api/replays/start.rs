@@ -138,7 +138,8 @@ fn read(body: &[u8], now: Timestamp) -> Result<Asked> {
     if until.is_some_and(|until| until > now) {
         form.refuse("until", "must not lie ahead: what comes is delivered anyway");
     }
-    let (since, until) = (since.unwrap_or(now - 1), until.unwrap_or(now));
+    // What was answered in this very millisecond is part of it.
+    let (since, until) = (since.unwrap_or(now - 1), until.unwrap_or(now + 1));
     if since >= until {
         form.refuse("since", "must lie before `until`, which is now unless it is given");
     }

@@ -88,7 +88,8 @@ async fn missed(app: &App, webhook: &Webhook, since: Timestamp, now: Timestamp) 
     let since = first.map_or(since, |event| since.min(EventId::created_at(event)));
     let selection = Selection {
         since,
-        until: now,
+        // What was answered in this very millisecond is part of it.
+        until: now + 1,
         missed: true,
         statuses: vec![Status::Failed, Status::Cancelled, Status::Expired],
         event_types: Vec::new(),
@@ -102,7 +103,7 @@ async fn missed(app: &App, webhook: &Webhook, since: Timestamp, now: Timestamp) 
     };
     let missed = Missed {
         since: since.as_millis(),
-        until: now.as_millis(),
+        until: selection.until.as_millis(),
         count: counted.deliveries(),
         more: counted.more,
         replay: format!("/api/webhooks/{}/replay", webhook.id),

@@ -36,6 +36,15 @@ const LOCK_PATIENCE: &str = "SET lock_timeout = '4s'";
 /// Held by the connection that writes; the number is arbitrary.
 const LOCK: i64 = 0x7469_6469_6e67_0002;
 
+/// From then on what this process holds in memory is no longer what is owed.
+const TAKEN: &str = "another tidings process has taken the database";
+/// An advisory lock is listed by the halves of its number.
+const HELD_BY_ANOTHER: &str = "SELECT EXISTS (SELECT 1 FROM pg_locks l \
+     JOIN pg_stat_activity a USING (pid) WHERE l.locktype = 'advisory' AND l.granted \
+     AND l.database = (SELECT oid FROM pg_database WHERE datname = current_database()) \
+     AND (l.classid::BIGINT << 32) + l.objid::BIGINT = $1 \
+     AND NOT (a.pid = $2 AND a.backend_start::TEXT = $3))";
+
 pub(super) struct Writing {
     /// Of the thread that writes.
     runtime: Rc<Runtime>,
@@ -79,15 +88,23 @@ impl Writing {
         if self.again_at.is_some_and(|at| Instant::now() < at) {
             return Err(away("it was tried just now"));
         }
-        let taking = take(&self.connect, self.former.as_ref());
+        let taking = async {
+            let (session, former) = take(&self.connect, self.former.as_ref()).await?;
+            let number = number(&session).await?;
+            Ok::<_, Error>((session, former, number))
+        };
         match self.runtime.block_on(async { timeout(ROUND_TRIP, taking).await }) {
-            Ok(Ok((session, former))) => {
-                tracing::info!("connected to the database again");
+            // Another has had it meanwhile.
+            Ok(Ok((.., number))) if number > self.number => Err(Trouble::new(Fault::Lost, TAKEN)),
+            Ok(Ok((session, former, _))) => {
                 self.former = Some(former);
                 Ok(session)
             }
             Ok(Err(error)) => {
                 self.again_at = Some(Instant::now() + PAUSE);
+                if error.code() == Some(&SqlState::LOCK_NOT_AVAILABLE) && self.is_taken() {
+                    return Err(Trouble::new(Fault::Lost, TAKEN));
+                }
                 Err(away(&told(&error)))
             }
             Err(_) => {
@@ -95,6 +112,17 @@ impl Writing {
                 Err(away("it does not answer"))
             }
         }
+    }
+
+    /// Whether somebody else holds the lock: not our former session, which is only slow to end.
+    fn is_taken(&self) -> bool {
+        let Some((pid, since)) = &self.former else { return false };
+        let asking = async {
+            let session = Session::open(&self.connect, STATEMENT).await?;
+            session.client.query_one(HELD_BY_ANOTHER, &[&LOCK, pid, since]).await
+        };
+        let asked = self.runtime.block_on(async { timeout(ROUND_TRIP, asking).await });
+        matches!(asked, Ok(Ok(row)) if row.get(0))
     }
 
     /// Begins a transaction; on a new connection when the old one had broken while it was idle.

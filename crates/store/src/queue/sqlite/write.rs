@@ -181,8 +181,13 @@ fn is_failed_sync(error: &rusqlite::Error) -> bool {
 
 impl From<rusqlite::Error> for Trouble {
     fn from(error: rusqlite::Error) -> Self {
+        if is_failed_sync(&error) {
+            let text = format!(
+                "the disk failed to keep what was written ({error}); start again once it can be trusted"
+            );
+            return Self { fault: Fault::Lost, text };
+        }
         let fault = match error.sqlite_error_code() {
-            _ if is_failed_sync(&error) => Fault::Lost,
             Some(ErrorCode::ConstraintViolation) => Fault::Constraint,
             None
             | Some(
