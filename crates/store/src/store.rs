@@ -102,8 +102,9 @@ impl Store {
     }
 
     /// Waits until what was written can no longer be built upon (the disk has lost it, or another process
-    /// has taken the database), which usually is never; tells why. From then on everything that writes answers `Closed`, and nothing in memory may be built upon: the
-    /// process is to end and to start again from what the disk has.
+    /// has taken the database), which usually is never; tells why. From then on everything that writes
+    /// answers `Closed`, and nothing in memory may be built upon: the process is to end and to start
+    /// again from what is kept.
     pub async fn lost(&self) -> String {
         let mut lost = self.queue.lost();
         match lost.wait_for(Option::is_some).await.map(|why| why.clone()) {
