@@ -4,7 +4,7 @@ use std::borrow::Cow;
 use std::sync::Arc;
 use std::time::Duration;
 
-use bytes::Bytes;
+use bytes::{Bytes, BytesMut};
 use http::{HeaderName, HeaderValue};
 use tidings_core::delivery::{Owed, Payload};
 use tidings_core::direct::Direct;
@@ -55,12 +55,18 @@ impl Running {
         if let Payload::Held { event, direct } = &owed.payload {
             return Ok((Arc::clone(event), direct.clone()));
         }
-        let event = self.parts.store.event(owed.event).await?;
-        let event = event.ok_or(Unheld::Gone("the event is gone"))?;
-        let direct = if owed.is_direct() { Some(self.read_direct().await?) } else { None };
+        let (event, direct) = Box::pin(self.read_payload()).await?;
         if let Some(owed) = &mut self.owed {
             owed.payload = Payload::Held { event: Arc::clone(&event), direct: direct.clone() };
         }
+        Ok((event, direct))
+    }
+
+    async fn read_payload(&self) -> Result<(Arc<Event>, Option<Arc<Direct>>), Unheld> {
+        let owed = self.owed();
+        let event = self.parts.store.event(owed.event).await?;
+        let event = event.ok_or(Unheld::Gone("the event is gone"))?;
+        let direct = if owed.is_direct() { Some(self.read_direct().await?) } else { None };
         Ok((event, direct))
     }
 
@@ -121,57 +127,93 @@ impl From<ReadError> for Unheld {
     }
 }
 
-/// Runs one attempt to its report.
-pub(super) async fn run(mut running: Running) {
-    let parts = Arc::clone(&running.parts);
-    let (event, direct) = match running.hold_payload().await {
-        Ok(payload) => payload,
-        Err(Unheld::Gone(why)) => return running.finish(String::new(), failed(why)),
-        Err(Unheld::Unread(error)) => {
-            tracing::warn!(delivery = %running.owed().id, %error, "an event could not be read");
-            return running.give_back();
-        }
-    };
-    let outgoing = match &direct {
-        Some(direct) => Some(parts.registry.prepare_direct(direct, running.owed().tenant)),
-        None => parts.registry.outgoing(running.owed().lane.webhook),
-    };
-    let Some(outgoing) = outgoing else {
-        // It is gone, and the dispatcher will have heard so before it gives this out again.
-        return running.give_back();
-    };
-    running.revision = outgoing.webhook.revision;
-    running.rules = direct.is_some().then(|| Arc::clone(&outgoing.rules));
-    let shaped = match shape_for(&parts, &outgoing, running.owed()).await {
-        Ok(shaped) => shaped,
-        Err(error) => {
-            tracing::warn!(delivery = %running.owed().id, %error, "a revision could not be read");
-            return running.give_back();
-        }
-    };
-    if let Some(direct) = direct.as_ref().filter(|direct| direct.format.is_some()) {
-        let sending = Sending {
-            parts: &parts,
-            outgoing: &outgoing,
-            shaped: &shaped,
-            delivery: running.owed().id,
-            now: running.started_at,
+/// What an attempt has come to before its request is sent.
+enum Made {
+    /// A request, and the signature that it carries.
+    Request(Request, String),
+    /// A hand-off, with all its calls.
+    HandedOver(String, Sent),
+    /// It cannot be sent, now or ever.
+    Unsendable(Outcome),
+    /// It cannot be sent now, for a reason of our own.
+    Unready,
+}
+
+/// Runs one attempt to its report. Not an `async fn`, which would hold its argument twice: this is
+/// allocated for every attempt.
+pub(super) fn run(mut running: Running) -> impl Future<Output = ()> + Send {
+    async move {
+        let (request, signature) = match running.make().await {
+            Made::Request(request, signature) => (request, signature),
+            Made::HandedOver(signature, sent) => return running.finish(signature, sent),
+            Made::Unsendable(outcome) => {
+                return running.finish(String::new(), Sent { outcome, duration_ms: 0 });
+            }
+            Made::Unready => return running.give_back(),
         };
-        let (signature, sent) = sending.hand_over(&event, direct).await;
-        return running.finish(signature, sent);
-    }
-    let fixed = direct.as_ref().and_then(|direct| direct.fixed_body.as_ref());
-    match compose(running.owed(), &event, fixed, &outgoing, &shaped, running.started_at) {
-        Ok((request, signature)) => {
-            let sent = parts.sender.send(request).await;
-            running.finish(signature, sent);
-        }
-        Err(outcome) => running.finish(String::new(), Sent { outcome, duration_ms: 0 }),
+        let sent = running.parts.sender.send(&request).await;
+        running.finish(signature, sent);
     }
 }
 
-fn failed(why: &'static str) -> Sent {
-    Sent { outcome: Outcome::failed(FailureKind::Unrepresentable, why), duration_ms: 0 }
+impl Running {
+    /// Makes the request; of a hand-off, sends them all.
+    async fn make(&mut self) -> Made {
+        let (event, direct) = match self.hold_payload().await {
+            Ok(payload) => payload,
+            Err(Unheld::Gone(why)) => {
+                return Made::Unsendable(Outcome::failed(FailureKind::Unrepresentable, why));
+            }
+            Err(Unheld::Unread(error)) => {
+                tracing::warn!(delivery = %self.owed().id, %error, "an event could not be read");
+                return Made::Unready;
+            }
+        };
+        let registry = &self.parts.registry;
+        let outgoing = match &direct {
+            Some(direct) => Some(registry.prepare_direct(direct, self.owed().tenant)),
+            None => registry.outgoing(self.owed().lane.webhook),
+        };
+        // When it is gone, the dispatcher will have heard so before it gives this out again.
+        let Some(outgoing) = outgoing else { return Made::Unready };
+        self.revision = outgoing.webhook.revision;
+        self.rules = direct.is_some().then(|| Arc::clone(&outgoing.rules));
+        let shaped = match self.shape_for(&outgoing).await {
+            Ok(shaped) => shaped,
+            Err(error) => {
+                tracing::warn!(delivery = %self.owed().id, %error, "a revision could not be read");
+                return Made::Unready;
+            }
+        };
+        if let Some(direct) = direct.as_ref().filter(|direct| direct.format.is_some()) {
+            let sending = Sending {
+                parts: &self.parts,
+                outgoing: &outgoing,
+                shaped: &shaped,
+                delivery: self.owed().id,
+                now: self.started_at,
+            };
+            let (signature, sent) = Box::pin(sending.hand_over(&event, direct)).await;
+            return Made::HandedOver(signature, sent);
+        }
+        let fixed = direct.as_ref().and_then(|direct| direct.fixed_body.as_ref());
+        match compose(self.owed(), &event, fixed, &outgoing, &shaped, self.started_at) {
+            Ok((request, signature)) => Made::Request(request, signature),
+            Err(outcome) => Made::Unsendable(outcome),
+        }
+    }
+
+    /// The settings that shape the body; those of an old revision are read from the store when the
+    /// webhook has changed since.
+    async fn shape_for(&self, outgoing: &Outgoing) -> Result<Shape, ReadError> {
+        if self.owed().revision >= outgoing.webhook.shape_revision {
+            return Ok(Shape::of(&outgoing.webhook, &outgoing.profile));
+        }
+        let old = self.parts.store.webhook_revision(outgoing.webhook.id, self.owed().revision);
+        let old = Box::pin(old).await?.unwrap_or_else(|| (*outgoing.webhook).clone());
+        let profile = self.parts.registry.profiles().get(&old.profile);
+        Ok(Shape::of(&old, profile.unwrap_or(&outgoing.profile)))
+    }
 }
 
 /// The settings that shape a body: the webhook's own, or those of the revision that the delivery was
@@ -190,22 +232,6 @@ impl Shape {
             name: webhook.name.clone(),
         }
     }
-}
-
-/// The shape for a delivery; reads an old revision from the store when the webhook changed since.
-pub(crate) async fn shape_for(
-    parts: &Parts,
-    outgoing: &Outgoing,
-    owed: &Owed,
-) -> Result<Shape, ReadError> {
-    if owed.revision >= outgoing.webhook.shape_revision {
-        return Ok(Shape::of(&outgoing.webhook, &outgoing.profile));
-    }
-    let id = outgoing.webhook.id;
-    let old = parts.store.webhook_revision(id, owed.revision).await?;
-    let old = old.unwrap_or_else(|| (*outgoing.webhook).clone());
-    let profile = parts.registry.profiles().get(&old.profile).unwrap_or(&outgoing.profile);
-    Ok(Shape::of(&old, profile))
 }
 
 /// Builds the body, signs it and makes the request; or the outcome when it cannot be made.
@@ -297,6 +323,8 @@ pub(crate) fn request(
 }
 
 /// Headers as the sender takes them, and the signature among them; empty when there is none.
+///
+/// The values lie in one buffer: one allocation for all of them, and none when they are cloned.
 pub(super) fn lines(
     headers: &request::Headers<'_>,
     profile: &Profile,
@@ -304,11 +332,14 @@ pub(super) fn lines(
     let signature_header = profile.signature.as_ref().map(|rule| rule.header.as_str());
     let mut signature = String::new();
     let mut lines = Vec::with_capacity(headers.len());
+    let mut buffer = BytesMut::with_capacity(headers.iter().map(|(_, value)| value.len()).sum());
     for (name, value) in headers {
         if Some(*name) == signature_header {
             signature = value.to_string();
         }
-        match (HeaderName::from_bytes(name.as_bytes()), HeaderValue::from_str(value)) {
+        buffer.extend_from_slice(value.as_bytes());
+        let value = HeaderValue::from_maybe_shared(buffer.split().freeze());
+        match (HeaderName::from_bytes(name.as_bytes()), value) {
             (Ok(name), Ok(value)) => lines.push((name, value)),
             _ => {
                 let why = "a header cannot be written";

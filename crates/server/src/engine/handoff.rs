@@ -108,7 +108,7 @@ impl Sending<'_> {
                 Err(outcome) => return (handoff.mark(), Sent { outcome, duration_ms: spent_ms }),
             };
             let (Sent { mut outcome, duration_ms }, body) =
-                self.parts.sender.send_and_read(request).await;
+                self.parts.sender.send_and_read(&request).await;
             spent_ms = spent_ms.saturating_add(duration_ms);
             let mark = if signature.is_empty() { handoff.mark() } else { signature };
             if let Outcome::Answered(answer) = &mut outcome {

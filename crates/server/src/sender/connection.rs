@@ -1,11 +1,12 @@
 //! An HTTP/1.1 connection that is driven by whoever uses it, and by nobody while it is idle.
 
 use std::future::poll_fn;
-use std::pin::{Pin, pin};
+use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll, Waker};
 
 use bytes::Bytes;
+use http::response::Parts;
 use http_body_util::Full;
 use hyper::body::{Body as _, Frame, Incoming};
 use hyper::client::conn::http1::{self, SendRequest};
@@ -48,17 +49,18 @@ impl Connection {
     }
 
     /// Sends a request and waits for the head of its answer.
-    pub(super) async fn head(
+    pub(super) fn head(
         &mut self,
         message: http::Request<Full<Bytes>>,
-    ) -> hyper::Result<http::Response<Incoming>> {
+    ) -> impl Future<Output = hyper::Result<(Parts, Incoming)>> {
         self.allowance.set(ANSWER_BYTES_MAX);
-        let mut response = pin!(self.requests.send_request(message));
-        poll_fn(|cx| {
+        // Boxed, it is not a part of the attempt's future, which would hold it twice over: allocating
+        // and moving those 2.4 KiB made up 5 % of a delivery.
+        let mut response = Box::pin(self.requests.send_request(message));
+        poll_fn(move |cx| {
             drive(&mut self.driver, cx);
-            response.as_mut().poll(cx)
+            response.as_mut().poll(cx).map_ok(http::Response::into_parts)
         })
-        .await
     }
 
     /// Waits for the next piece of a body.

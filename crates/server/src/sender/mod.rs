@@ -27,7 +27,7 @@ use http::Method;
 use http::header::{self, HeaderMap, HeaderName, HeaderValue};
 use http::uri::PathAndQuery;
 use http_body_util::Full;
-use hyper::body::Body as _;
+use hyper::body::{Body as _, Incoming};
 use tidings_core::egress::{EgressPolicy, Target};
 use tidings_core::outcome::{Failure, FailureKind, Outcome};
 use tokio::time::Instant;
@@ -117,24 +117,24 @@ impl Sender {
     /// Sends a request once and waits for its outcome, never longer than its timeout.
     ///
     /// Dropping the future abandons the attempt and closes its connection.
-    pub async fn send(&self, request: Request) -> Sent {
-        self.run(request, Reading::default()).await.0
+    pub async fn send(&self, request: &Request) -> Sent {
+        self.run(request, &mut Reading::default()).await.0
     }
 
     /// The same, with the body of the answer as far as it is read: for who goes on with what it says.
-    pub async fn send_and_read(&self, request: Request) -> (Sent, Vec<u8>) {
-        self.run(request, Reading::whole()).await
+    pub async fn send_and_read(&self, request: &Request) -> (Sent, Vec<u8>) {
+        self.run(request, &mut Reading::whole()).await
     }
 
-    async fn run(&self, request: Request, mut reading: Reading) -> (Sent, Vec<u8>) {
+    async fn run(&self, request: &Request, reading: &mut Reading) -> (Sent, Vec<u8>) {
         let started = Instant::now();
-        let attempt = self.attempt(&request, &mut reading, started);
+        let attempt = self.attempt(request, reading, started);
         // The one timer of an attempt on a kept connection.
         let result = tokio::time::timeout_at(started + request.timeout, attempt).await;
         let (outcome, body) = match result {
             Ok(Err(failure)) => (Outcome::Failed(failure), Vec::new()),
             // Out of time after the status line: the receiver has answered.
-            Ok(Ok(())) | Err(_) => match reading.into_answer() {
+            Ok(Ok(())) | Err(_) => match std::mem::take(reading).into_answer() {
                 Ok((answer, body)) => (Outcome::Answered(answer), body),
                 Err(stage) => (Outcome::Failed(failure::out_of_time(stage)), Vec::new()),
             },
@@ -151,33 +151,36 @@ impl Sender {
         started: Instant,
     ) -> Result<(), Failure> {
         let target = &*request.target;
-        if let Some(mut connection) = self.inner.pool.take(&target.origin, started) {
+        let mut kept = self.inner.pool.take(&target.origin, started);
+        loop {
+            let was_kept = kept.is_some();
+            let mut connection = match kept.take() {
+                Some(connection) => connection,
+                // On the heap: the future of a handshake is large, and most attempts need none.
+                None => Box::pin(self.inner.dialler.dial(target, &mut reading.stage)).await?,
+            };
             reading.stage = Stage::Waiting;
-            match connection.head(message_of(request)?).await {
-                Ok(response) => return self.read(connection, response, request, reading).await,
+            let head = connection.head(message_of(request)?);
+            match head.await {
+                Ok((head, body)) => {
+                    reading.head(&head)?;
+                    return self.read(connection, body, request, reading).await;
+                }
                 // The receiver closed it while we wrote: again, at once, on a new connection.
-                Err(_) if connection.heard_nothing() => {}
+                Err(_) if was_kept && connection.heard_nothing() => {}
                 Err(error) => return Err(failure::of_hyper(&error)),
             }
         }
-        // On the heap: the future of a handshake is large, and most attempts need none.
-        let mut connection = Box::pin(self.inner.dialler.dial(target, &mut reading.stage)).await?;
-        reading.stage = Stage::Waiting;
-        let response = connection.head(message_of(request)?).await;
-        let response = response.map_err(|error| failure::of_hyper(&error))?;
-        self.read(connection, response, request, reading).await
     }
 
-    /// Reads what is kept of an answer, and keeps the connection if the answer has ended cleanly.
+    /// Reads what is kept of a body, and keeps the connection if the answer has ended cleanly.
     async fn read(
         &self,
         mut connection: Box<Connection>,
-        response: http::Response<hyper::body::Incoming>,
+        mut body: Incoming,
         request: &Request,
         reading: &mut Reading,
     ) -> Result<(), Failure> {
-        let (head, mut body) = response.into_parts();
-        reading.head(&head)?;
         while !body.is_end_stream() {
             match connection.frame(&mut body).await {
                 None => break,

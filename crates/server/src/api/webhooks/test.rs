@@ -96,7 +96,7 @@ async fn attempt(app: &App, outgoing: &Outgoing) -> Sent {
         is_test: true,
     };
     match request(outgoing, &shaped, delivery, Bytes::from(sample.body), target, now) {
-        Ok((request, _signature)) => app.parts.sender.send(request).await,
+        Ok((request, _signature)) => app.parts.sender.send(&request).await,
         Err(outcome) => unsent(outcome),
     }
 }

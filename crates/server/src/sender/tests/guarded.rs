@@ -164,7 +164,7 @@ async fn a_silent_name_server_is_given_two_seconds() {
         SenderConfig { resolver: Arc::new(Silent), ..SenderConfig::new(default_policy().into()) };
     let sender = Sender::new(config).unwrap();
     for (timeout, waited) in [(LONG, 2_000), (Duration::from_millis(500), 500)] {
-        let sent = sender.send(request("https://hooks.example/", timeout)).await;
+        let sent = sender.send(&request("https://hooks.example/", timeout)).await;
         failed(&sent.outcome, FailureKind::DnsOurs, "the name server did not answer in time");
         assert!(sent.duration_ms.abs_diff(waited) <= 2, "{} ms", sent.duration_ms);
     }

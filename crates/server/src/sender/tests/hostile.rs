@@ -32,7 +32,7 @@ async fn what_is_written() {
     ] {
         message.headers.push((name.parse().unwrap(), HeaderValue::from_static(value)));
     }
-    let sent = sender.send(message.clone()).await;
+    let sent = sender.send(&message).await;
     let answer = answer(sent.outcome);
     assert_eq!((answer.status, answer.truncated, &*answer.body), (204, false, ""));
     let authority = receiver.address;
@@ -45,11 +45,11 @@ async fn what_is_written() {
     );
     message.body = Bytes::new();
     message.headers.clear();
-    sender.send(message.clone()).await;
+    sender.send(&message).await;
     let written = requests.recv().await.unwrap();
     assert!(written.to_lowercase().ends_with("\r\ncontent-length: 0\r\n\r\n"), "{written}");
     message.method = http::Method::GET;
-    sender.send(message).await;
+    sender.send(&message).await;
     let written = requests.recv().await.unwrap();
     assert_eq!(written, format!("GET /hook?x=1 HTTP/1.1\r\nHost: {authority}\r\n\r\n"));
 }
@@ -115,7 +115,7 @@ async fn e5_a_head_in_drops_ends_at_the_deadline() {
         }
     })
     .await;
-    let sent = sender().send(request(&receiver.url(), SHORT)).await;
+    let sent = sender().send(&request(&receiver.url(), SHORT)).await;
     failed(&sent.outcome, FailureKind::Timeout, "timed out waiting for an answer");
     assert!((200..2_000).contains(&sent.duration_ms), "{} ms", sent.duration_ms);
 }
@@ -128,7 +128,7 @@ async fn e6_a_body_in_drops_is_cut_at_the_deadline() {
         closed(&mut stream).await;
     })
     .await;
-    let sent = sender().send(request(&receiver.url(), SHORT)).await;
+    let sent = sender().send(&request(&receiver.url(), SHORT)).await;
     let answer = answer(sent.outcome);
     assert_eq!((answer.status, &*answer.body, answer.truncated), (200, "abc", true));
     assert!((200..2_000).contains(&sent.duration_ms), "{} ms", sent.duration_ms);
@@ -321,7 +321,7 @@ async fn e15_an_answer_before_the_request() {
     // Whichever side is faster, it is an answer or a failure, and at once.
     let sender = sender();
     for _ in 0..20 {
-        let sent = sender.send(request(&receiver.url(), LONG)).await;
+        let sent = sender.send(&request(&receiver.url(), LONG)).await;
         assert!(sent.duration_ms < 5_000, "{sent:?}");
     }
 }
@@ -339,7 +339,7 @@ async fn e15_an_answer_before_the_body_is_read() {
     .await;
     let mut message = request(&receiver.url(), LONG);
     message.body = vec![b'x'; 8 << 20].into();
-    let outcome = sender().send(message).await.outcome;
+    let outcome = sender().send(&message).await.outcome;
     assert_eq!(answer(outcome).status, 413);
 }
 
@@ -350,7 +350,7 @@ async fn e17_silence_ends_at_the_deadline() {
     let attempts: Vec<_> = (0..100)
         .map(|_| {
             let (sender, message) = (sender.clone(), request(&receiver.url(), SHORT));
-            tokio::spawn(async move { sender.send(message).await })
+            tokio::spawn(async move { sender.send(&message).await })
         })
         .collect();
     for attempt in attempts {
@@ -429,7 +429,7 @@ async fn noise() {
         }
         let bytes: &'static [u8] = bytes.leak();
         let receiver = says_and_ends(bytes, false).await;
-        let sent = sender.send(request(&receiver.url(), Duration::from_secs(5))).await;
+        let sent = sender.send(&request(&receiver.url(), Duration::from_secs(5))).await;
         assert!(sent.duration_ms < 5_000, "{:?}", String::from_utf8_lossy(bytes));
     }
 }

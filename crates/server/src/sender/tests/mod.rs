@@ -152,7 +152,7 @@ fn request(url: &str, timeout: Duration) -> Request {
 }
 
 async fn post(sender: &Sender, url: &str) -> Outcome {
-    sender.send(request(url, LONG)).await.outcome
+    sender.send(&request(url, LONG)).await.outcome
 }
 
 #[track_caller]

@@ -187,7 +187,7 @@ async fn e22_the_wrong_protocol_on_either_side() {
 #[tokio::test]
 async fn a_stalled_handshake_ends_at_the_deadline() {
     let receiver = Receiver::start(|_, mut stream| async move { closed(&mut stream).await }).await;
-    let sent = sender().send(request(&url(&receiver), SHORT)).await;
+    let sent = sender().send(&request(&url(&receiver), SHORT)).await;
     failed(&sent.outcome, FailureKind::Timeout, "timed out during the TLS handshake");
     assert!((200..2_000).contains(&sent.duration_ms), "{} ms", sent.duration_ms);
 }
