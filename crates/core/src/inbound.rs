@@ -8,6 +8,34 @@ use tidings_wire::verify::Scheme;
 use crate::event::is_event_type;
 use crate::limits::EVENT_TYPE_BYTES_MAX;
 
+/// What is done with what a source sends.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Kind {
+    /// It becomes an event.
+    #[default]
+    Event,
+    /// It also reports on a job ([`crate::clipping`]).
+    Clipping,
+}
+
+impl Kind {
+    pub const ALL: [Self; 2] = [Self::Event, Self::Clipping];
+
+    /// As the configuration writes it.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Event => "event",
+            Self::Clipping => "clipping",
+        }
+    }
+
+    #[must_use]
+    pub fn parse(text: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|kind| kind.as_str() == text)
+    }
+}
+
 /// Where a received webhook says what it is about.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum TypePlace {

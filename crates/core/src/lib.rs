@@ -38,5 +38,7 @@ pub mod verdict;
 pub mod executions;
 pub mod jobs;
 
+pub mod clipping;
+
 // The machine.
 pub mod dispatch;

@@ -121,6 +121,8 @@ pub const JOB_STEP_CHARS_MAX: usize = 1_000;
 pub const JOB_ERROR_CHARS_MAX: usize = 10_000;
 /// Further fields of a job's events.
 pub const JOB_DATA_FIELDS_MAX: usize = 100;
+/// Clips that one report may name: each of them may be wrong in nine ways, and all of these are told.
+pub const CLIPS_MAX: usize = 5_000;
 
 /// Jobs of one execution, and what they wait for in all: every report is judged on the whole graph.
 pub const EXECUTION_JOBS_MAX: usize = 1_000;

@@ -20,7 +20,7 @@ pub enum Pattern {
 
 /// Types of the events that Tidings itself publishes. They reach a webhook that names them (whole or
 /// by their prefix), never one that merely says `*`.
-pub const OPERATIONAL_PREFIXES: [&str; 2] = ["webhook.", "delivery."];
+pub const OPERATIONAL_PREFIXES: [&str; 3] = ["webhook.", "delivery.", "notification.clipping."];
 
 /// Whether `event_type` belongs to Tidings itself.
 #[must_use]

@@ -49,6 +49,9 @@ pub struct Job {
     /// Its id with whoever submitted it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub external_job_id: Option<String>,
+    /// Its id with the worker, when that reports by webhook.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub worker_job_id: Option<String>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub owner_user_id: Option<String>,
     /// From its submission to its end at most.
@@ -84,6 +87,9 @@ pub struct Job {
     pub started_at: Option<Timestamp>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub completed_at: Option<Timestamp>,
+    /// When the latest report that came by webhook was made, by its sender's clock.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub reported_at: Option<Timestamp>,
 }
 
 fn no_job() -> JobId {
@@ -108,6 +114,7 @@ impl Job {
             worker_id: None,
             callback_url: None,
             external_job_id: None,
+            worker_job_id: None,
             owner_user_id: None,
             timeout_ms: None,
             progress_interval_ms: None,
@@ -124,6 +131,7 @@ impl Job {
             updated_at: now,
             started_at: None,
             completed_at: None,
+            reported_at: None,
         }
     }
 

@@ -18,7 +18,11 @@ use crate::time::Timestamp;
 
 /// Which events a listener wants.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Wanted(Vec<Pattern>);
+pub struct Wanted {
+    patterns: Vec<Pattern>,
+    /// Only those with this ordering key.
+    ordering_key: Option<Box<str>>,
+}
 
 impl Wanted {
     /// Those that match one of these patterns; without any, what `*` matches.
@@ -27,21 +31,29 @@ impl Wanted {
     ) -> Result<Self, ParsePatternError> {
         let patterns: Vec<Pattern> =
             patterns.into_iter().map(|text| text.trim().parse()).collect::<Result<_, _>>()?;
-        match patterns.len() {
-            0 => Ok(Self(vec![Pattern::Any])),
-            1..=PATTERNS_MAX => Ok(Self(patterns)),
-            _ => Err(ParsePatternError),
-        }
+        let patterns = match patterns.len() {
+            0 => vec![Pattern::Any],
+            1..=PATTERNS_MAX => patterns,
+            _ => return Err(ParsePatternError),
+        };
+        Ok(Self { patterns, ordering_key: None })
+    }
+
+    /// Of these, only those with this ordering key.
+    #[must_use]
+    pub fn under(self, ordering_key: &str) -> Self {
+        Self { ordering_key: Some(ordering_key.into()), ..self }
     }
 
     #[must_use]
     pub fn wants(&self, event: &Event) -> bool {
-        self.0.iter().any(|pattern| pattern.matches(&event.event_type))
+        let is_under = self.ordering_key.is_none() || self.ordering_key == event.ordering_key;
+        is_under && self.patterns.iter().any(|pattern| pattern.matches(&event.event_type))
     }
 
     /// The patterns as they are written.
     pub fn patterns(&self) -> impl Iterator<Item = String> {
-        self.0.iter().map(ToString::to_string)
+        self.patterns.iter().map(ToString::to_string)
     }
 }
 

@@ -161,6 +161,16 @@ fn filters_are_patterns() {
     let wants = |text: &[&str]| Wanted::parse(text.iter().copied()).expect("sound").wants(&event);
     assert!(wants(&[]) && wants(&["job.*"]) && wants(&["lead.captured", " job.completed"]));
     assert!(!wants(&["lead.*"]));
+    let mine = |key: Option<&str>, event_type: &str| {
+        let event = Event {
+            ordering_key: key.map(Into::into),
+            event_type: event_type.into(),
+            ..(*event).clone()
+        };
+        Wanted::parse(["job.*"]).expect("sound").under("user_1").wants(&event)
+    };
+    assert!(mine(Some("user_1"), "job.completed") && !mine(Some("user_1"), "lead.captured"));
+    assert!(!mine(Some("user_2"), "job.completed") && !mine(None, "job.completed"));
     assert!(Wanted::parse(["job.**"]).is_err());
     assert!(Wanted::parse(vec!["job.*"; PATTERNS_MAX + 1]).is_err());
 }

@@ -5,6 +5,7 @@
 //! JSON pointer and told all at once by [`Form::finish`].
 
 use std::borrow::Cow;
+use std::collections::HashSet;
 
 use serde::de::{Deserialize, Deserializer, MapAccess, Visitor};
 use serde_json::value::RawValue;
@@ -88,10 +89,16 @@ impl<'a> Form<'a> {
         Some(form)
     }
 
+    /// One whose unknown members are not looked at.
+    #[must_use]
+    pub fn open(self) -> Self {
+        Self { free: true, ..self }
+    }
+
     fn refuse_duplicates(&mut self) {
-        for n in 1..self.members.len() {
-            let name = &self.members[n].0;
-            if self.members[..n].iter().any(|(earlier, _)| earlier == name) {
+        let mut earlier = HashSet::with_capacity(self.members.len());
+        for (name, _) in &self.members {
+            if !earlier.insert(name) {
                 let error = FieldError {
                     pointer: pointer(&self.at, name),
                     detail: "is given twice".to_owned(),
@@ -229,7 +236,7 @@ impl<'a> Form<'a> {
     /// An object below this one whose members have names of the client's choice.
     pub fn dictionary(&mut self, name: &'static str) -> Given<Form<'a>> {
         match self.object(name) {
-            Given::Value(form) => Given::Value(Form { free: true, ..form }),
+            Given::Value(form) => Given::Value(form.open()),
             other => other,
         }
     }

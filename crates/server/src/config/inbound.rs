@@ -4,7 +4,7 @@ use std::fmt;
 
 use serde::Deserialize;
 use tidings_core::id::TenantId;
-use tidings_core::inbound::{SOURCE_NAME_BYTES_MAX, TypePlace, is_source_name};
+use tidings_core::inbound::{Kind, SOURCE_NAME_BYTES_MAX, TypePlace, is_source_name};
 use tidings_core::limits::REQUEST_BODY_BYTES_MAX;
 use tidings_wire::verify::{DEFAULT_TOLERANCE_S, Scheme, Verifier};
 
@@ -16,6 +16,7 @@ pub struct Source {
     /// Its place in the path, and how the types of its events begin.
     pub name: String,
     pub tenant: TenantId,
+    pub kind: Kind,
     pub scheme: Scheme,
     pub verifier: Verifier,
     /// The largest body that is taken.
@@ -36,6 +37,7 @@ impl fmt::Debug for Source {
 struct Written {
     name: String,
     tenant: Option<String>,
+    kind: Option<String>,
     scheme: String,
     secrets: Vec<String>,
     tolerance_s: Option<u64>,
@@ -80,6 +82,13 @@ impl Written {
         let tenant = self.tenant.as_deref().unwrap_or("default");
         let tenant = parse_tenant(tenant)
             .ok_or_else(|| wrong(format!("tenant: `{tenant}` is not the id of one")))?;
+        let kind = match &self.kind {
+            None => Kind::default(),
+            Some(text) => Kind::parse(text).ok_or_else(|| {
+                let known = Kind::ALL.map(Kind::as_str).join(", ");
+                wrong(format!("kind: `{text}` is none of {known}"))
+            })?,
+        };
         let scheme: Scheme = self.scheme.parse().map_err(|_| {
             let known: Vec<&str> = Scheme::ALL.iter().map(|scheme| scheme.name()).collect();
             wrong(format!("scheme: `{}` is none of {}", self.scheme, known.join(", ")))
@@ -96,7 +105,7 @@ impl Written {
             Some(text) => TypePlace::parse(text)
                 .ok_or_else(|| wrong("type: a header's name, or a JSON pointer".to_owned()))?,
         };
-        Ok(Source { name: self.name, tenant, scheme, verifier, body_bytes_max, type_place })
+        Ok(Source { name: self.name, tenant, kind, scheme, verifier, body_bytes_max, type_place })
     }
 }
 
@@ -109,11 +118,16 @@ mod tests {
         let sources = parse(
             r#"[{name = "hub", scheme = "github", secrets = ["old", "new"]},
                 {name = "shop", scheme = "standard", secrets = ["whsec_AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA="],
-                 tolerance_s = 60, body_bytes_max = 1000, type = "X-Topic"}]"#,
+                 tolerance_s = 60, body_bytes_max = 1000, type = "X-Topic"},
+                {name = "clipping", kind = "clipping", scheme = "viewcreator", secrets = ["x"]}]"#,
         )
         .expect("sound");
         assert_eq!(sources[0].type_place, TypePlace::Header("X-GitHub-Event".to_owned()));
         assert_eq!((sources[1].name.as_str(), sources[1].body_bytes_max), ("shop", 1000));
+        assert_eq!(
+            sources.iter().map(|one| one.kind).collect::<Vec<_>>(),
+            [Kind::Event, Kind::Event, Kind::Clipping]
+        );
         assert!(!format!("{sources:?}").contains("whsec"));
     }
 
@@ -127,10 +141,20 @@ mod tests {
                 {name = "d", scheme = "github", secrets = ["x"], tenant = "acme"},
                 {name = "e", scheme = "github", secrets = ["x"]},
                 {name = "e", scheme = "github", secrets = ["x"]},
-                {name = "f", scheme = "github", secret = "x"}]"#,
+                {name = "f", scheme = "github", secret = "x"},
+                {name = "g", kind = "clips", scheme = "github", secrets = ["x"]}]"#,
         )
         .expect_err("wrong");
-        let parts = ["name:", "scheme:", "secrets:", "type:", "tenant:", "two have", "secret"];
+        let parts = [
+            "name:",
+            "scheme:",
+            "secrets:",
+            "type:",
+            "tenant:",
+            "two have",
+            "secret",
+            "`g`: kind: `clips` is none of event, clipping",
+        ];
         assert_eq!(errors.len(), parts.len(), "{errors:#?}");
         for (error, part) in errors.iter().zip(parts) {
             assert!(error.contains(part), "{error}");

@@ -46,6 +46,8 @@ pub struct Settings {
     pub default_profile: String,
     /// Signs callbacks of jobs that bring no secret.
     pub callback_secret: Option<String>,
+    /// Where clips are found that were put into a bucket.
+    pub media_cdn_domain: Option<String>,
     /// Encrypts secrets at rest; generated in the data directory when not given.
     pub secret_key: Option<[u8; 32]>,
     pub request_body_bytes_max: usize,
@@ -97,6 +99,7 @@ impl Parser<'_> {
         let profiles = self.profiles();
         let default_profile = self.default_profile(profiles.as_ref());
         let secret_key = self.secret_key();
+        let media_cdn_domain = self.domain("media_cdn_domain");
         let request_body_bytes_max = self.bytes("request_body_bytes_max");
         let inbound = self.inbound();
         let seconds: Option<u64> = self.parsed("stop_deadline_s", "a number of seconds");
@@ -115,6 +118,7 @@ impl Parser<'_> {
             profiles: profiles?,
             default_profile: default_profile?,
             callback_secret: self.text("callback_secret").map(str::to_owned),
+            media_cdn_domain: media_cdn_domain?,
             secret_key: secret_key?,
             request_body_bytes_max: request_body_bytes_max?,
             inbound: inbound?,
@@ -143,6 +147,21 @@ impl Parser<'_> {
 
     fn text(&self, name: &str) -> Option<&str> {
         self.values.get(name).map(String::as_str).filter(|text| !text.is_empty())
+    }
+
+    /// A host, and a port if need be.
+    fn domain(&mut self, name: &str) -> Option<Option<String>> {
+        let Some(text) = self.text(name).map(str::to_owned) else { return Some(None) };
+        let (host, port) = text.split_once(':').unwrap_or((&text, "443"));
+        let is_label = |label: &str| {
+            let known = |byte: u8| byte.is_ascii_alphanumeric() || byte == b'-';
+            !label.is_empty() && label.bytes().all(known)
+        };
+        if !host.split('.').all(is_label) || port.parse::<u16>().is_err() {
+            self.errors.push(format!("{name}: `{text}` is not a domain such as cdn.example.com"));
+            return None;
+        }
+        Some(Some(text))
     }
 
     fn parsed<T: std::str::FromStr>(&mut self, name: &str, what: &str) -> Option<T> {

@@ -28,7 +28,7 @@ const fn secret(name: &'static str, variable: &'static str, meaning: &'static st
 }
 
 /// All settings, in the order of the documented file: in TOML, tables come last.
-pub const SETTINGS: [Setting; 19] = [
+pub const SETTINGS: [Setting; 20] = [
     setting(
         "listen",
         "TIDINGS_LISTEN",
@@ -73,6 +73,12 @@ pub const SETTINGS: [Setting; 19] = [
         "callback_secret",
         "TIDINGS_CALLBACK_SECRET",
         "Signs callbacks of jobs that bring no secret of their own.",
+    ),
+    setting(
+        "media_cdn_domain",
+        "TIDINGS_MEDIA_CDN_DOMAIN",
+        None,
+        "Domain of the CDN at which clips that are reported by webhook are found, instead of their bucket.",
     ),
     setting(
         "allow_http",

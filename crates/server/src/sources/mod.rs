@@ -4,8 +4,10 @@
 //! A change names the version that it was made from. When somebody else was faster it is decided again
 //! from what holds then, so nobody's report is lost and none is taken twice.
 
+pub mod clipping;
 pub mod deadlines;
 pub mod executions;
+pub mod inbound;
 pub mod jobs;
 
 use tidings_core::direct::Subject;

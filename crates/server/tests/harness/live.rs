@@ -41,8 +41,21 @@ impl Client {
         Stream { status, headers, body, text: String::new(), _line: line }
     }
 
-    /// Opens a WebSocket; the status when it is refused.
+    /// Opens a WebSocket on which events are told; the status when it is refused.
     pub async fn socket(&self, path: &str) -> Result<Socket, u16> {
+        let mut socket = self.open_socket(path).await?;
+        let hello = socket.next().await.expect("open");
+        assert_eq!(hello["control"], "listening");
+        Ok(socket)
+    }
+
+    /// Listens to the notifications of a user; the status when that is refused.
+    pub async fn notifications(&self, owner: &str) -> Result<Socket, u16> {
+        self.open_socket(&format!("/api/notifications/ws?owner_user_id={owner}")).await
+    }
+
+    /// Opens a WebSocket on which the server need not speak first.
+    pub async fn open_socket(&self, path: &str) -> Result<Socket, u16> {
         let url = format!("ws://{}{path}", self.address);
         let mut request = url.into_client_request().expect("a URL");
         for (name, value) in &self.headers {
@@ -50,12 +63,7 @@ impl Client {
         }
         let stream = TcpStream::connect(self.address).await.expect("the server listens");
         match client_async(request, stream).await {
-            Ok((socket, _)) => {
-                let mut socket = Socket(socket);
-                let hello = socket.next().await.expect("open");
-                assert_eq!(hello["control"], "listening");
-                Ok(socket)
-            }
+            Ok((socket, _)) => Ok(Socket(socket)),
             Err(Error::Http(response)) => Err(response.status().as_u16()),
             Err(error) => panic!("no WebSocket: {error}"),
         }

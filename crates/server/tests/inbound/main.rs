@@ -1,7 +1,12 @@
-//! Receiving webhooks on real sockets: those of others become events of ours, each once.
+//! Receiving webhooks on real sockets: those of others become events of ours, each once, and those of
+//! clipping workers update the jobs that they are about.
 
 #[path = "../harness/mod.rs"]
 mod harness;
+
+mod clipping;
+mod judged;
+mod notifications;
 
 use bytes::Bytes;
 use harness::{Client, Receiver, Reply, Tidings};
@@ -14,6 +19,7 @@ use tidings_wire::sign::{MacKey, Signer, hmac_hex, standard};
 const SECRET: &str = "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw";
 const SOURCES: &str = r#"[
     {name = "hub", scheme = "github", secrets = ["old", "It's a Secret to Everybody"]},
+    {name = "clipping", kind = "clipping", scheme = "viewcreator", secrets = ["shared"]},
     {name = "pay", scheme = "standard", secrets = ["whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw"], body_bytes_max = 200},
 ]"#;
 const PUSH: &str = r#"{"zen": 1,  "n": 1.50}"#;
@@ -23,6 +29,7 @@ async fn start() -> Tidings {
         let mut values: Values = defaults();
         values.insert("inbound", SOURCES.to_owned());
         settings.inbound = Settings::parse(&values).expect("sound").inbound;
+        settings.media_cdn_domain = Some("cdn.viewcreator.ai".to_owned());
     })
     .await
 }
@@ -134,6 +141,17 @@ async fn what_is_not_right_is_refused_and_changes_nothing() {
     pay(&tidings, "msg_1", now_s, &format!("{:200}", "{}")).await.expect_received();
     assert_eq!(received(&tidings).await[0]["event_type"], "pay.received");
     tidings.stop().await;
+}
+
+/// A clipping worker's webhook, signed.
+async fn report(client: &Client, body: impl Into<Bytes>) -> Reply {
+    let body = body.into();
+    let signature = hmac_hex(&MacKey::from_key(b"shared"), "", &body);
+    client
+        .with_header("x-webhook-event", "job.progress")
+        .with_header("x-webhook-signature", signature)
+        .send(Method::POST, "/webhooks/clipping", body)
+        .await
 }
 
 trait Received {

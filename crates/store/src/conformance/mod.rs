@@ -78,6 +78,7 @@ macro_rules! conformance_suite {
             without_an_interval_each_progress_is_owed
             a_refused_change_supersedes_nothing
             jobs_are_kept_and_found
+            a_job_is_found_by_what_others_call_it
             a_moved_version_is_a_conflict
             deadlines_are_found_in_their_order
             an_execution_tells_how_its_webhook_stands
@@ -91,6 +92,7 @@ macro_rules! conformance_suite {
             a_change_with_a_key_is_made_once
             keys_and_tenants_are_kept
             a_webhook_is_received_once
+            what_was_received_goes_with_its_history
             lists_are_complete_whatever_maintenance_has_done
             lists_filter_and_page
             events_are_found_and_listed

@@ -48,6 +48,27 @@ pub async fn jobs_are_kept_and_found(factory: &dyn Factory) {
     assert_eq!(list(JobFilter { job_type, ..JobFilter::default() }).await, []);
 }
 
+pub async fn a_job_is_found_by_what_others_call_it(factory: &dyn Factory) {
+    let world = World::new(factory);
+    let called = |name: &str| {
+        let name = name.to_owned();
+        move |job: &mut Job| job.external_job_id = Some(name)
+    };
+    let first = submit(&world, called("theirs")).await;
+    let again = submit(&world, called("theirs")).await;
+    // Somebody calls another job what this one's id is.
+    let confusing = submit(&world, called(&first.id.to_string())).await;
+    let named = async |tenant, name: &str| world.store.job_named(tenant, name).await.expect("read");
+    assert_eq!(named(TENANT, &first.id.to_string()).await, Some(first.id));
+    assert_eq!(named(TENANT, &confusing.id.to_string()).await, Some(confusing.id));
+    assert_eq!(named(TENANT, "theirs").await, Some(again.id));
+    for nobody in ["", "mine", "job_0000000000000"] {
+        assert_eq!(named(TENANT, nobody).await, None, "{nobody}");
+    }
+    assert_eq!(named(STRANGER, &first.id.to_string()).await, None);
+    assert_eq!(named(STRANGER, "theirs").await, None);
+}
+
 pub async fn a_moved_version_is_a_conflict(factory: &dyn Factory) {
     let mut world = World::new(factory);
     let job = submit(&world, |_| {}).await;

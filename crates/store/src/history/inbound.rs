@@ -42,9 +42,11 @@ const INSERT: &str = "INSERT INTO inbound (id, tenant, source, name, hash, type,
      VALUES ($1, $2, $3, $4, $5, $6, $7)";
 const SEEN: &str = "SELECT id FROM inbound WHERE tenant = $1 AND source = $2 AND name = $3 \
      UNION ALL SELECT id FROM inbound WHERE tenant = $1 AND source = $2 AND hash = $4 LIMIT 1";
+pub(crate) const FORGET_OLD: &str = "DELETE FROM inbound WHERE id IN (SELECT id FROM inbound \
+     WHERE tenant = $1 AND id < $2 ORDER BY id LIMIT $3)";
 
 #[cfg(any(test, feature = "conformance"))]
-pub(crate) const SQL: &[&str] = &[INSERT, SEEN];
+pub(crate) const SQL: &[&str] = &[INSERT, SEEN, FORGET_OLD];
 
 /// Takes it down, unless it has been received before: that is a conflict.
 #[must_use]

@@ -36,6 +36,10 @@ const UPDATE: &str = "UPDATE jobs SET version = $1, status = $2, doc = $3, deadl
      updated_at = $5 WHERE id = $6 AND version = $7";
 const ONE: &str = "SELECT id, tenant, version, doc, created_at, updated_at, secret FROM jobs \
      WHERE id = $1 AND tenant = $2";
+/// Its own id goes before the id that others have for it; of several with that the newest.
+const NAMED: &str = "SELECT id FROM (SELECT id, 0 AS place FROM jobs WHERE id = $1 AND tenant = $2 \
+     UNION ALL SELECT MAX(id), 1 FROM jobs WHERE tenant = $2 AND external_id = $3) x \
+     WHERE id IS NOT NULL ORDER BY place LIMIT 1";
 const INPUT: &str = "SELECT input FROM jobs WHERE id = $1 AND tenant = $2";
 const DUE: &str = "SELECT id, tenant, version, doc, created_at, updated_at, secret FROM jobs \
      WHERE deadline <= $1 ORDER BY deadline LIMIT $2";
@@ -44,7 +48,7 @@ pub(crate) const FORGET_DEADLINES: &str =
     "UPDATE jobs SET deadline = NULL WHERE tenant = $1 AND deadline IS NOT NULL";
 
 #[cfg(any(test, feature = "conformance"))]
-pub(crate) const SQL: &[&str] = &[INSERT, UPDATE, ONE, INPUT, DUE, NEXT, FORGET_DEADLINES];
+pub(crate) const SQL: &[&str] = &[INSERT, UPDATE, ONE, NAMED, INPUT, DUE, NEXT, FORGET_DEADLINES];
 
 fn document(job: &Job) -> String {
     serde_json::to_string(job).expect("a job has string keys only")
@@ -138,6 +142,17 @@ impl Store {
     pub async fn job(&self, tenant: TenantId, id: JobId) -> Result<Option<JobRecord>, ReadError> {
         let rows = self.rows(ONE, vec![id.into(), tenant.into()]).await?;
         rows.into_iter().next().map(|row| record(row.fields())).transpose()
+    }
+
+    /// The job of this tenant that somebody calls so: by its id, else by its `external_job_id`.
+    pub async fn job_named(
+        &self,
+        tenant: TenantId,
+        name: &str,
+    ) -> Result<Option<JobId>, ReadError> {
+        let id: Option<JobId> = name.parse().ok();
+        let rows = self.rows(NAMED, vec![id.into(), tenant.into(), name.into()]).await?;
+        rows.into_iter().next().map(|row| row.fields().take()).transpose()
     }
 
     /// What a job was given to work on: JSON.

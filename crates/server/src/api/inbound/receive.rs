@@ -9,19 +9,20 @@ use http::{HeaderMap, StatusCode};
 use serde::Serialize;
 use sha2::{Digest as _, Sha256};
 use tidings_core::event::Event;
-use tidings_core::inbound::event_type;
-use tidings_core::publication::{PlannedEvent, Publication};
+use tidings_core::inbound::{Kind, event_type};
 use tidings_core::time::Timestamp;
-use tidings_store::history::inbound::{Mark, ReceivedRecord, insert};
-use tidings_store::{Change, WriteError};
+use tidings_store::history::inbound::{Mark, ReceivedRecord};
 use tidings_wire::verify::Scheme;
 
+use super::clipping;
 use crate::api::App;
 use crate::api::body::read_body;
 use crate::api::envelope;
 use crate::api::path::PathText;
-use crate::api::problem::{Problem, Result};
+use crate::api::problem::{Problem, ProblemBody, Result};
 use crate::config::Source;
+use crate::sources;
+use crate::sources::inbound::Received;
 
 /// The answer to what is received.
 #[derive(Debug, Serialize, utoipa::ToSchema)]
@@ -33,8 +34,9 @@ pub struct Receipt {
 /// Receive a webhook of one of the configured sources.
 ///
 /// No key is needed: the signature is the key. The body becomes an event of the source's tenant, of the
-/// type `<source>.<what its sender calls it>`, with the bytes of the body as its data. The answer comes
-/// when it is committed and synced.
+/// type `<source>.<what its sender calls it>`, with the bytes of the body as its data. With a source of the
+/// kind `clipping` the job that it reports on follows, in the same transaction. The answer comes when it is
+/// committed and synced.
 #[utoipa::path(
     post, path = "/webhooks/{source}", tag = "live", operation_id = "receive",
     params(("source" = String, Path, description = "The name of a configured source")),
@@ -42,6 +44,7 @@ pub struct Receipt {
     responses(
         (status = 200, body = Receipt),
         (status = 401, description = "The signature is not right, or too old"),
+        (status = 422, body = ProblemBody, description = "A report of the kind `clipping` with wrong fields: `errors` points to each"),
         (status = 503, description = "Too much waits to be written; see Retry-After"),
     )
 )]
@@ -59,7 +62,15 @@ pub async fn receive(
     let now = app.clock.now();
     let mark = verify(source, &head.headers, &body, now)?;
     if !app.store.was_received(source.tenant, &source.name, &mark).await? {
-        take(&app, source, &head.headers, body, mark, now).await?;
+        let received = understand(&app, source, &head.headers, body, mark, now)?;
+        match source.kind {
+            Kind::Event => sources::inbound::take(&app.parts, &received).await?,
+            Kind::Clipping => {
+                let cdn = app.settings.media_cdn_domain.as_deref();
+                let report = clipping::read(&received.event.data, cdn)?;
+                sources::clipping::take(&app.parts, &app.turns, &received, &report).await?;
+            }
+        }
     }
     Ok(envelope::json(StatusCode::OK, &Receipt { received: true }))
 }
@@ -77,15 +88,15 @@ fn verify(source: &Source, headers: &HeaderMap, body: &[u8], now: Timestamp) -> 
     Ok(Mark { name, hash })
 }
 
-/// Commits it as an event, together with the note that it was received.
-async fn take(
+/// It as an event, and the note that it was received.
+fn understand(
     app: &App,
     source: &Source,
     headers: &HeaderMap,
     body: Bytes,
     mark: Mark,
     now: Timestamp,
-) -> Result<()> {
+) -> Result<Received> {
     let json: serde_json::Value = serde_json::from_slice(&body).map_err(|error| {
         let detail = format!("the body is not valid JSON: {error}");
         Problem::bad_request("invalid_json", detail)
@@ -111,17 +122,5 @@ async fn take(
         event_type,
         event: event.id,
     };
-    let deliveries = app.registry.index(source.tenant).plan(&event, &app.ids, now);
-    let planned = PlannedEvent { event, fingerprint: [0; 16], deliveries };
-    let publication = Publication { tenant: source.tenant, key: None, events: vec![planned] };
-    let change = Change {
-        statements: vec![insert(&record)],
-        publications: vec![publication],
-        ..Change::default()
-    };
-    match app.store.change(change).await {
-        // The same came twice at once, and the other was faster.
-        Ok(_) | Err(WriteError::Conflict) => Ok(()),
-        Err(error) => Err(error.into()),
-    }
+    Ok(Received { record, event })
 }

@@ -1,6 +1,7 @@
 //! Jobs: submit, report, cancel, read.
 
 pub mod cancel;
+pub mod clips;
 pub mod create;
 pub(super) mod fields;
 pub mod get;

@@ -26,6 +26,8 @@ pub struct JobView {
     pub callback_url: Option<String>,
     /// Your own id of it.
     pub external_job_id: Option<String>,
+    /// Its id with a worker that reports by webhook.
+    pub worker_job_id: Option<String>,
     pub owner_user_id: Option<String>,
     /// 0 to 100.
     #[schema(value_type = f64)]
@@ -71,6 +73,7 @@ impl From<Job> for JobView {
             worker_id: job.worker_id,
             callback_url: job.callback_url,
             external_job_id: job.external_job_id,
+            worker_job_id: job.worker_job_id,
             owner_user_id: job.owner_user_id,
             progress_percent: job.progress_percent,
             current_step: job.current_step,

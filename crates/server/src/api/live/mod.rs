@@ -1,6 +1,8 @@
 //! Live streams over HTTP: server-sent events and WebSocket. [`crate::live`] has what they share.
 
+pub mod notifications;
 pub mod query;
+mod session;
 pub mod socket;
 pub mod sse;
 

@@ -1,16 +1,17 @@
 //! Retention: history is kept for so many days, and what nothing refers to any more goes with it.
 //!
 //! A pass visits the tenants one by one, their oldest deliveries first, then their events, jobs,
-//! executions and leads; at its end the old counts, the seen keys and the gates. It never starts again
-//! within itself: what it had to leave (an old delivery that ended today, an old event that is still
+//! executions, leads and what they received; at its end the old counts, the seen keys and the gates. It
+//! never starts again within itself: what it had to leave (an old delivery that ended today, an old event that is still
 //! owed) is looked at by the next pass.
 
-use tidings_core::id::{DeliveryId, EventId, JobId, LeadId};
+use tidings_core::id::{DeliveryId, EventId, InboundId, JobId, LeadId};
 use tidings_core::limits::SEEN_KEPT_MS;
 use tidings_core::time::{DAY_MS, HOUR_MS, MINUTE_MS, Timestamp};
 
 use super::maintain::PASS_EVERY_MS;
 use super::{Applied, Tx};
+use crate::history::inbound;
 use crate::leads;
 
 /// Days that history is kept when the tenant does not say.
@@ -27,6 +28,7 @@ pub(crate) enum Pass {
     Executions { tenant: i64, after: i64 },
     Minutes { tenant: i64 },
     Leads { tenant: i64 },
+    Received { tenant: i64 },
     Hours { after: i64 },
     Seen,
     Gates,
@@ -74,7 +76,9 @@ impl Tx<'_> {
             Pass::Minutes { tenant } if self.drop_minutes(tenant)? => Some(pass),
             Pass::Minutes { tenant } => Some(Pass::Leads { tenant }),
             Pass::Leads { tenant } if self.drop_leads(tenant)? => Some(pass),
-            Pass::Leads { tenant } => Some(match self.tenant_after(tenant)? {
+            Pass::Leads { tenant } => Some(Pass::Received { tenant }),
+            Pass::Received { tenant } if self.drop_received(tenant)? => Some(pass),
+            Pass::Received { tenant } => Some(match self.tenant_after(tenant)? {
                 Some(tenant) => Pass::Deliveries { tenant, after: 0 },
                 None => Pass::Hours { after: 0 },
             }),
@@ -193,6 +197,13 @@ impl Tx<'_> {
         let until = self.now - self.days(tenant)? * DAY_MS;
         let args = [tenant.into(), LeadId::floor(until).into(), until.into(), STEP.into()];
         Ok(self.db.execute(leads::FORGET_OLD, &args)? == STEP as usize)
+    }
+
+    /// Removes the marks of what was received so long ago that its event may be gone as well.
+    fn drop_received(&mut self, tenant: i64) -> Applied<bool> {
+        let until = InboundId::floor(self.now - self.days(tenant)? * DAY_MS);
+        let args = [tenant.into(), until.into(), STEP.into()];
+        Ok(self.db.execute(inbound::FORGET_OLD, &args)? == STEP as usize)
     }
 
     /// Adds a webhook's old hours up in hour 0; the webhook, or `None` when there is no further one.
