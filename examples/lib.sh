@@ -13,7 +13,7 @@ trap finish EXIT
 # Waits until a file holds a line that matches, and prints what the pattern's group matched.
 waits_for() {
     for _ in $(seq 200); do
-        found=$(sed -nE "s|.*$2.*|\1|p" "$1" | head -1)
+        found=$(sed -nE "s|.*$2.*|\1|p" "$1" 2>/dev/null | head -1)
         [ -n "$found" ] && { echo "$found"; return; }
         sleep 0.05
     done
@@ -30,6 +30,6 @@ api=$(waits_for "$dir/serve" 'listening on (http://[0-9.:]+)')
 pids+=($!)
 receiver=$(waits_for "$dir/received" '(http://127\.0\.0\.1:[0-9]+)')
 
-call() { curl -sS --fail-with-body -X "$1" "$api$2" -H 'content-type: application/json' ${3:+-d "$3"}; }
+call() { curl -sS --fail-with-body -X "$1" "$api$2" -H 'content-type: application/json' ${3:+-d "$3"} && echo; }
 # The first member of this name in a JSON answer.
 member() { sed -nE "s/.*\"$1\":\"([^\"]+)\".*/\1/p"; }

@@ -30,6 +30,10 @@ impl Client {
         client
     }
 
+    pub const fn address(&self) -> SocketAddr {
+        self.address
+    }
+
     /// Where it calls: `http://127.0.0.1:port`.
     pub fn url(&self) -> String {
         format!("http://{}", self.address)

@@ -1,6 +1,8 @@
 //! Leads reach the services behind their URLs: in the form of each, again when that may help, and no
 //! more at once than a service takes.
 
+use std::time::Duration;
+
 use serde_json::{Value, json};
 use tempfile::tempdir;
 use tidings_wire::sign::{MacKey, hmac_hex};
@@ -310,6 +312,38 @@ fn the_example_runs() {
     assert!(ran.status.success(), "{text}\n{}", String::from_utf8_lossy(&ran.stderr));
     for told in ["200, genuine", "500, trouble", "/lead/email", "test-lead-id: webhook_sent"] {
         assert!(text.contains(told), "{told}: {text}");
+    }
+}
+
+/// A quick service gets them evenly spaced, so that no second sees more than it takes.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_service_gets_fifty_a_second_unless_the_settings_say_otherwise() {
+    for (setting, rate, leads) in [(None, 50, 60), (Some(("TIDINGS_LEAD_RATE", "10")), 10, 12)] {
+        let dir = tempdir().unwrap();
+        let tidings = Binary::start_with(dir.path(), setting.as_slice()).await;
+        let service = Receiver::start().await;
+        for n in 0..leads {
+            let mut body = test_lead(&service.url());
+            body["leadId"] = format!("lead-{n}").into();
+            hand_over(&tidings, body).await;
+        }
+        let mut times = Vec::new();
+        for _ in 0..leads {
+            times.push(service.next().await.at);
+        }
+        let took = times[times.len() - 1] - times[0];
+        // The way here may differ a little from one to the next.
+        let least = Duration::from_millis(1_000 * (leads - 1) / rate - 50);
+        assert!(took >= least, "{leads} in {took:?}");
+        let worker = eventually("all have ended", || async {
+            let worker = list(&tidings).await["worker"].take();
+            (worker["processed"] == leads).then_some(worker)
+        })
+        .await;
+        // Of the last minute.
+        assert_eq!(worker["processed_per_second"], leads as f64 / 60.0);
+        assert_eq!((&worker["failed"], &worker["average_retries"]), (&json!(0), &json!(0.0)));
+        tidings.stop().await;
     }
 }
 

@@ -11,9 +11,11 @@ mod harness;
 
 mod bad_disk;
 mod bytes;
+mod clipping;
 mod crash;
 mod direct;
 mod disk_full;
+mod examples;
 mod executions;
 mod isolation;
 mod jobs;

@@ -67,7 +67,7 @@ pub async fn a_webhook_is_received_once(factory: &dyn Factory) {
 }
 
 pub async fn what_was_received_goes_with_its_history(factory: &dyn Factory) {
-    let mut world = World::new(factory);
+    let world = World::new(factory);
     // More than one step takes.
     for n in 0..450_u32 {
         let (_, change) = received(&world, "hub", mark(None, Some(&n.to_be_bytes())));
