@@ -44,7 +44,7 @@ impl Stage {
         let job = json!({"job_type": "clipping", "owner_user_id": "user_789"});
         let here = ours.post("/api/jobs", job).await.expect(202)["job_id"].take();
         let job = json!({"job_type": "clipping", "external_job_id": here, "owner_user_id": "user_789",
-            "callback_url": relay.url("/webhooks/clipping"), "progress_interval_ms": 0});
+            "callback_url": relay.url("/webhooks/clipping"), "progress_interval_ms": 1});
         let there = worker.post("/api/jobs", job).await.expect(202)["job_id"].take();
         let path = |id: Value| format!("/api/jobs/{}", id.as_str().unwrap());
         let owner = ours.notifications("user_789").await.expect("a socket");
@@ -144,7 +144,7 @@ async fn whatever_lies_between_the_record_comes_out_right() {
     stage.reports(json!({"status": "downloading", "progress_percent": 0})).await;
     stage.hears("clipping.started").await;
 
-    // It arrives, and its answer does not: it comes again, and counts once.
+    // It arrives, and the connection breaks before its answer: it comes again, and counts once.
     stage.relay.next_meets(Trouble::LoseAnswer);
     stage.renders(15).await;
     stage.is_tried(1).await;

@@ -19,11 +19,11 @@ use crate::harness::{Client, PATIENCE, Reply};
 /// What happens to one request; without any it is passed on and answered.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Trouble {
-    /// It is passed on, and the answer is lost.
+    /// It is passed on, and the connection breaks before the answer.
     LoseAnswer,
     /// It is passed on twice; the second answer is given.
     Twice,
-    /// It is kept and not answered; [`Relay::deliver_late`] passes it on.
+    /// It is kept and answered with 504; [`Relay::deliver_late`] passes it on.
     Keep,
 }
 
@@ -125,6 +125,11 @@ impl Relay {
 #[error("there is no answer")]
 struct NoAnswer;
 
+fn answer(status: u16, body: Bytes) -> http::Response<Full<Bytes>> {
+    let answer = http::Response::builder().status(status);
+    answer.body(Full::new(body)).expect("a well-formed answer")
+}
+
 impl State {
     async fn answer(
         self: Arc<Self>,
@@ -138,15 +143,17 @@ impl State {
         let trouble = self.troubles.lock().unwrap().pop_front();
         if trouble == Some(Trouble::Keep) {
             self.kept.lock().unwrap().push(passed);
-            return Err(NoAnswer);
+            return Ok(answer(504, Bytes::new()));
         }
         let mut reply = self.pass_on(&passed).await;
         if trouble == Some(Trouble::Twice) {
             reply = self.pass_on(&passed).await;
         }
-        let reply = reply.filter(|_| trouble != Some(Trouble::LoseAnswer)).ok_or(NoAnswer)?;
-        let answer = http::Response::builder().status(reply.status);
-        Ok(answer.body(Full::new(reply.body)).expect("a well-formed answer"))
+        match reply {
+            Some(_) if trouble == Some(Trouble::LoseAnswer) => Err(NoAnswer),
+            Some(reply) => Ok(answer(reply.status, reply.body)),
+            None => Ok(answer(502, Bytes::new())),
+        }
     }
 
     /// `None`: nobody is there, or went away before the answer.

@@ -2,8 +2,8 @@
 //!
 //! A pass visits the tenants one by one, their oldest deliveries first, then their events, jobs,
 //! executions, leads and what they received; at its end the old counts, the seen keys and the gates. It
-//! never starts again within itself: what it had to leave (an old delivery that ended today, an old event that is still
-//! owed) is looked at by the next pass.
+//! never starts again within itself: what it had to leave (an old delivery that ended today, an old event
+//! that is still owed) is looked at by the next pass.
 
 use tidings_core::id::{DeliveryId, EventId, InboundId, JobId, LeadId};
 use tidings_core::limits::SEEN_KEPT_MS;
