@@ -1,9 +1,8 @@
 //! What is asked of the committer besides publications and settlements, and what it answers.
 
-use tidings_core::delivery::{Owed, Status};
-use tidings_core::id::{DeliveryId, EventId, TenantId, WebhookId};
+use tidings_core::delivery::Owed;
+use tidings_core::id::{DeliveryId, TenantId, WebhookId};
 use tidings_core::publication::{IdempotencyKey, Publication, Published};
-use tidings_core::time::Timestamp;
 
 use crate::value::Value;
 
@@ -83,35 +82,8 @@ pub enum Control {
     RetryNow { tenant: TenantId, delivery: DeliveryId, more: u16 },
     /// Ends an owed delivery as cancelled. One that has ended is [`crate::WriteError::Conflict`].
     Cancel { tenant: TenantId, delivery: DeliveryId },
-    /// Sends ended deliveries again, oldest first, at most `limit` (and 1,000) of them in this
-    /// transaction.
-    Redrive { tenant: TenantId, filter: RedriveFilter, limit: u32, more: u16 },
     /// Ends what is queued now for a webhook that is gone or inactive, in maintenance steps. A
     /// change that deletes or switches off a webhook contains the same as a statement; asking once
     /// more after the publishers know of it catches what they had planned meanwhile.
     EndDeliveries { webhook: WebhookId },
-}
-
-/// Which ended deliveries are sent again.
-#[derive(Debug, Clone, PartialEq, Eq, Default)]
-pub struct RedriveFilter {
-    pub webhook: Option<WebhookId>,
-    pub event: Option<EventId>,
-    /// Empty: every one that ended without success.
-    pub statuses: Vec<Status>,
-    /// Created at or after.
-    pub since: Option<Timestamp>,
-    /// Created before.
-    pub until: Option<Timestamp>,
-    /// Where the previous call ended.
-    pub after: Option<DeliveryId>,
-}
-
-/// What a control did.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub struct ControlAnswer {
-    /// Deliveries changed.
-    pub deliveries: u32,
-    /// When the limit was reached: go on after this one.
-    pub next: Option<DeliveryId>,
 }

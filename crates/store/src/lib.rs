@@ -24,10 +24,7 @@ pub mod sources;
 mod store;
 mod value;
 
-pub use change::{
-    Change, ChangeAnswer, ChangeKey, Control, ControlAnswer, PublishAnswer, RedriveFilter,
-    Statement,
-};
+pub use change::{Change, ChangeAnswer, ChangeKey, Control, PublishAnswer, Statement};
 pub use committed::{Committed, LaneSummary};
 pub use error::{OpenError, ReadError, WriteError};
 pub use store::{Connections, Now, Sink, Store};

@@ -9,7 +9,7 @@ use tidings_core::settlement::Settlement;
 use tidings_core::time::Timestamp;
 use tokio::sync::oneshot;
 
-use crate::change::{Change, ChangeAnswer, Control, ControlAnswer, PublishAnswer};
+use crate::change::{Change, ChangeAnswer, Control, PublishAnswer};
 use crate::committed::Committed;
 use crate::error::{OpenError, ReadError, WriteError};
 use crate::queue::{Answer, Job, Queue, Reader, postgres, sqlite};
@@ -81,7 +81,7 @@ impl Store {
     }
 
     /// Does with deliveries what a person asked for.
-    pub async fn control(&self, control: Control) -> Result<ControlAnswer, WriteError> {
+    pub async fn control(&self, control: Control) -> Result<(), WriteError> {
         self.ask(|answer| Job::Control { control, answer }).await
     }
 

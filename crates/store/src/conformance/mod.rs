@@ -66,7 +66,6 @@ macro_rules! conformance_suite {
             retrying_needs_an_ended_delivery_of_the_tenant
             an_expiry_that_lies_ahead_outlives_a_retry
             cancelling_ends_what_is_owed
-            redriving_goes_on_where_it_stopped
             what_a_direct_delivery_brings_is_kept
             deliveries_are_found_by_what_they_tell_of
             what_was_brought_goes_with_its_delivery

@@ -8,7 +8,6 @@ use tidings_core::limits::FANOUT_SLICE;
 use tidings_core::publication::Publication;
 use tokio::sync::watch;
 
-use crate::change::Control;
 use crate::error::WriteError;
 use crate::queue::Job;
 use crate::store::Now;
@@ -127,10 +126,6 @@ fn measure(job: &Job) -> (Class, Weight) {
                 weight.bytes += one.bytes;
             }
             (Class::Change, weight)
-        }
-        Job::Control { control: Control::Redrive { limit, .. }, .. } => {
-            let rows = (*limit as usize).min(FANOUT_SLICE) * 2;
-            (Class::Change, Weight { rows, bytes: rows * 100 })
         }
         Job::Control { .. } => (Class::Change, Weight { rows: 3, bytes: 500 }),
         Job::Maintain { .. } => (Class::Maintenance, Weight { rows: 50, bytes: 0 }),

@@ -16,7 +16,7 @@ use tidings_core::publication::Publication;
 use tidings_core::settlement::Settlement;
 use tokio::sync::{oneshot, watch};
 
-use crate::change::{Change, ChangeAnswer, Control, ControlAnswer, PublishAnswer};
+use crate::change::{Change, ChangeAnswer, Control, PublishAnswer};
 use crate::error::{ReadError, WriteError};
 use crate::store::Connections;
 use crate::value::{Row, Value};
@@ -73,7 +73,7 @@ pub(crate) enum Job {
     },
     Control {
         control: Control,
-        answer: Answer<ControlAnswer>,
+        answer: Answer<()>,
     },
     /// A step of maintenance now; answers whether there is more. `afresh`: with a new retention pass.
     Maintain {

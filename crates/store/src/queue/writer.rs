@@ -288,12 +288,9 @@ impl<D: Database> Writer<D> {
                 told.extend(more);
                 answer.send(Ok(changed));
             }
-            (
-                Work::Job(Job::Control { mut answer, .. }),
-                Ok(Done::Controlled(controlled, more)),
-            ) => {
+            (Work::Job(Job::Control { mut answer, .. }), Ok(Done::Controlled(more))) => {
                 told.extend(more);
-                answer.send(Ok(controlled));
+                answer.send(Ok(()));
             }
             (Work::Fanout(fanout), done) => self.stepped(fanout, done, told),
             (Work::Job(Job::Maintain { mut answer, .. }), Ok(Done::Maintained(step))) => {

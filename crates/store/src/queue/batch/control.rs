@@ -2,7 +2,6 @@
 
 use tidings_core::delivery::{Lane, Owed, Payload, Status};
 use tidings_core::id::{DeliveryId, TenantId};
-use tidings_core::limits::FANOUT_SLICE;
 use tidings_core::settlement::{Attempt, Reason, Settlement};
 use tidings_core::time::Timestamp;
 
@@ -10,14 +9,11 @@ use super::rollup::Noted;
 use super::settle::End;
 use super::{Applied, Failure, Tx};
 use crate::catalogue::webhooks;
-use crate::change::{Control, ControlAnswer, RedriveFilter};
+use crate::change::Control;
 use crate::committed::Committed;
 use crate::error::{ReadError, WriteError};
-use crate::history::Query;
 use crate::queue::reads;
 use crate::value::Fields;
-
-type Controlled = (ControlAnswer, Vec<Committed>);
 
 /// An ended delivery, as much of it as it takes to send it again.
 struct Ended {
@@ -71,21 +67,18 @@ fn ended(mut f: Fields) -> Result<Ended, ReadError> {
 
 impl Tx<'_> {
     /// Does what was asked for; tells what changed.
-    pub(super) fn control(&mut self, control: &Control) -> Applied<Controlled> {
+    pub(super) fn control(&mut self, control: &Control) -> Applied<Vec<Committed>> {
         match control {
             Control::RetryNow { tenant, delivery, more } => self.retry(*tenant, *delivery, *more),
             Control::Cancel { tenant, delivery } => self.cancel(*tenant, *delivery),
-            Control::Redrive { tenant, filter, limit, more } => {
-                self.redrive(*tenant, filter, *limit, *more)
-            }
             Control::EndDeliveries { webhook } => {
                 self.run(&webhooks::end_deliveries(*webhook, self.now))?;
-                Ok(Controlled::default())
+                Ok(Vec::new())
             }
         }
     }
 
-    fn retry(&mut self, tenant: TenantId, id: DeliveryId, more: u16) -> Applied<Controlled> {
+    fn retry(&mut self, tenant: TenantId, id: DeliveryId, more: u16) -> Applied<Vec<Committed>> {
         let sql = format!("{ENDED} WHERE id = $1 AND tenant = $2");
         let Some(row) = self.row(&sql, &[id.into(), tenant.into()])? else {
             let owed = self.owed(id)?.is_some_and(|owed| owed.tenant == tenant);
@@ -93,34 +86,9 @@ impl Tx<'_> {
             return Err(Failure::Refused(error));
         };
         match self.reopen(ended(row.fields())?, more)? {
-            Some(owed) => {
-                let answer = ControlAnswer { deliveries: 1, next: None };
-                Ok((answer, vec![Committed::Owed(owed)]))
-            }
+            Some(owed) => Ok(vec![Committed::Owed(owed)]),
             None => Err(Failure::Refused(WriteError::NotFound)),
         }
-    }
-
-    fn redrive(
-        &mut self,
-        tenant: TenantId,
-        filter: &RedriveFilter,
-        limit: u32,
-        more: u16,
-    ) -> Applied<Controlled> {
-        let limit = limit.min(FANOUT_SLICE as u32);
-        let query = redrive_query(tenant, filter, limit);
-        let rows = self.db.rows(&query.sql, &query.args)?;
-        let all = rows.into_iter().map(|row| ended(row.fields()));
-        let all: Vec<Ended> = all.collect::<Result<_, _>>()?;
-        let full = all.len() == limit as usize;
-        let last = all.last().map(|ended| ended.owed.id);
-        let mut told = Vec::with_capacity(all.len());
-        for ended in all {
-            told.extend(self.reopen(ended, more)?.map(Committed::Owed));
-        }
-        let answer = ControlAnswer { deliveries: told.len() as u32, next: last.filter(|_| full) };
-        Ok((answer, told))
     }
 
     /// Moves a delivery from the history back into the queue; `None` when its event is gone. Its end
@@ -168,7 +136,7 @@ impl Tx<'_> {
         self.end(&owed, &end)
     }
 
-    fn cancel(&mut self, tenant: TenantId, id: DeliveryId) -> Applied<Controlled> {
+    fn cancel(&mut self, tenant: TenantId, id: DeliveryId) -> Applied<Vec<Committed>> {
         let owed = self.owed(id)?.filter(|owed| owed.tenant == tenant);
         let Some(owed) = owed else {
             let sql = "SELECT 1 FROM deliveries WHERE id = $1 AND tenant = $2";
@@ -176,8 +144,7 @@ impl Tx<'_> {
             let error = if ended.is_some() { WriteError::Conflict } else { WriteError::NotFound };
             return Err(Failure::Refused(error));
         };
-        let told = self.end_owed(&owed, Status::Cancelled, Reason::Cancelled)?;
-        Ok((ControlAnswer { deliveries: 1, next: None }, vec![told]))
+        Ok(vec![self.end_owed(&owed, Status::Cancelled, Reason::Cancelled)?])
     }
 
     /// One row of the queue.
@@ -202,32 +169,3 @@ impl Tx<'_> {
 }
 
 const DELETE_OWED: &str = "DELETE FROM queue WHERE id = $1";
-
-/// Without statuses it is answered by the index of what did not succeed.
-fn redrive_query(tenant: TenantId, filter: &RedriveFilter, limit: u32) -> Query {
-    let mut q = Query::default();
-    q.push(ENDED).arg(" WHERE tenant = ", tenant);
-    if filter.statuses.is_empty() || !filter.statuses.contains(&Status::Success) {
-        q.push(" AND status <> 2");
-    }
-    if !filter.statuses.is_empty() {
-        q.list(" AND status IN", &filter.statuses);
-    }
-    if let Some(webhook) = filter.webhook {
-        q.arg(" AND webhook = ", webhook);
-    }
-    if let Some(event) = filter.event {
-        q.arg(" AND event = ", event);
-    }
-    if let Some(since) = filter.since {
-        q.arg(" AND id >= ", DeliveryId::floor(since));
-    }
-    if let Some(until) = filter.until {
-        q.arg(" AND id < ", DeliveryId::floor(until));
-    }
-    if let Some(after) = filter.after {
-        q.arg(" AND id > ", after);
-    }
-    q.arg(" ORDER BY id LIMIT ", limit);
-    q
-}

@@ -18,7 +18,7 @@ use self::maintain::{Maintained, Upkeep};
 use self::rollup::Rollup;
 use super::Job;
 use super::transaction::{Fault, Transaction, Trouble};
-use crate::change::{ChangeAnswer, ControlAnswer, PublishAnswer};
+use crate::change::{ChangeAnswer, PublishAnswer};
 use crate::committed::Committed;
 use crate::error::{ReadError, WriteError};
 use crate::value::{Row, Value};
@@ -53,7 +53,7 @@ pub(super) enum Done {
     /// What the settlement changed: its own row, and what it announced.
     Settled(Vec<Committed>),
     Changed(ChangeAnswer, Vec<Committed>),
-    Controlled(ControlAnswer, Vec<Committed>),
+    Controlled(Vec<Committed>),
     Stepped(Step),
     Maintained(Maintained),
 }
@@ -121,10 +121,7 @@ impl Tx<'_> {
                 let (answer, told) = self.change(change)?;
                 Done::Changed(answer, told)
             }
-            Work::Job(Job::Control { control, .. }) => {
-                let (answer, told) = self.control(control)?;
-                Done::Controlled(answer, told)
-            }
+            Work::Job(Job::Control { control, .. }) => Done::Controlled(self.control(control)?),
             Work::Fanout(fanout) => Done::Stepped(self.fan_out(fanout)?),
             Work::Job(Job::Maintain { afresh, .. }) => Done::Maintained(self.maintain(*afresh)?),
             Work::Maintain => Done::Maintained(self.maintain(false)?),
