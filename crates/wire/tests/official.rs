@@ -99,6 +99,7 @@ fn what_they_sign_we_verify() {
         ("standardwebhooks", Scheme::Standard, SHARED, SHARED),
         ("svix", Scheme::Svix, SHARED, SHARED),
         ("stripe", Scheme::Stripe, SHARED, SHARED),
+        ("shopify", Scheme::Shopify, "hush", "hush"),
         ("octokit", Scheme::GitHub, "It's a Secret to Everybody", "It's a Secret to Everybody"),
         ("ed25519", Scheme::Standard, &private, &public),
     ];

@@ -7,6 +7,7 @@ use tidings_core::direct::Direct;
 use tidings_core::event::Event;
 use tidings_core::id::DeliveryId;
 use tidings_core::outcome::{FailureKind, Outcome};
+use tidings_core::retry_after::RetryAfter;
 use tidings_core::time::Timestamp;
 use tidings_wire::lead::{Call, Captured, Format, Handoff, Occasion, Options, Then};
 use tidings_wire::request::{self, DeliveryView};
@@ -114,7 +115,11 @@ impl Sending<'_> {
             if let Outcome::Answered(answer) = &mut outcome {
                 match handoff.answered(answer.status, &body) {
                     Then::Next => continue,
-                    Then::Done | Then::Failed => {}
+                    Then::Done => {}
+                    Then::Failed => {
+                        let asked = handoff.wait_s(&body).map(RetryAfter::Seconds);
+                        answer.retry_after = answer.retry_after.or(asked);
+                    }
                     Then::Rejected(why) => answer.objection = Some(why.into()),
                 }
             }

@@ -228,6 +228,28 @@ async fn what_a_service_says_within_its_success_counts() {
 }
 
 #[tokio::test]
+async fn discord_is_left_alone_for_as_long_as_it_asks() {
+    let tidings = Tidings::start().await;
+    let discord = Receiver::start().await;
+    discord.answers(204);
+    discord.answers_once((429, r#"{"message":"slow down","retry_after":41.2,"global":false}"#));
+    let body = json!({"leadId": "one", "webhookUrl": discord.url(), "format": "discord",
+        "lead": {"name": "Ada"}});
+    hand_over(&tidings, body).await;
+    discord.next().await;
+    eventually("the retry waits for what the body says", || async {
+        let shown = list(&tidings).await["deliveries"][0].take();
+        let wait_ms = shown["next_retry_at"].as_i64()? - shown["sent_at"].as_i64()?;
+        (42_000..45_000).contains(&wait_ms).then_some(())
+    })
+    .await;
+    tidings.advance(45_000);
+    discord.next().await;
+    lead(&tidings, "one", "webhook_sent").await;
+    tidings.stop().await;
+}
+
+#[tokio::test]
 async fn what_a_format_misses_is_refused_and_changes_nothing() {
     let tidings = Tidings::start().await;
     let receiver = Receiver::start().await;
@@ -245,7 +267,8 @@ async fn what_a_format_misses_is_refused_and_changes_nothing() {
         (json!({"webhookUrl": receiver.url()}), vec!["/webhookUrl"]),
         (json!({"webhookUrl": "http://10.0.0.1/"}), vec!["/webhookUrl"]),
         (json!({"webhookSecret": "s"}), vec!["/webhookSecret"]),
-        (json!({"format": "converkit"}), vec!["/format", "/options/api_key", "/options/form_id"]),
+        (json!({"format": "converkit"}), vec!["/format"]),
+        (json!({"lead": {}, "options": {}}), vec!["/options/api_key", "/lead/email"]),
         (json!({"leadId": "", "campaignName": "a\nb"}), vec!["/leadId", "/campaignName"]),
         (json!({"retry_config": {"max_attempts": 21}}), vec!["/retry_config/max_attempts"]),
         (json!({"lead_id": "x"}), vec!["/lead_id"]),

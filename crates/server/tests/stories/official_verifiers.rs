@@ -13,6 +13,9 @@ use serde_json::{Value, json};
 use crate::harness::{Received, Receiver, Tidings};
 use crate::{path, register, retry_every};
 
+const SHARED: &str = "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw";
+const ED25519: &str = "whsk_BwcHBwcHBwcHBwcHBwcHBwcHBwcHBwcHBwcHBwcHBwc=";
+
 /// A request as it arrived, a secret, and whether they belong together.
 struct Case {
     about: &'static str,
@@ -61,6 +64,16 @@ async fn cases() -> Vec<Case> {
     let raw = register(&tidings, &receiver.url(), json!({"body": "raw"})).await;
     let bare = delivered(&tidings, &receiver, odd).await;
     assert_eq!(bare.body, odd);
+
+    // Of the packages none knows Ed25519: what it signs must not be in the way of what they know.
+    tidings.delete(&path(&raw)).await;
+    let both = json!({"secret": format!("{SHARED} {ED25519}")});
+    let both = register(&tidings, &receiver.url(), both).await;
+    let twofold = delivered(&tidings, &receiver, odd).await;
+    assert_eq!(twofold.header("webhook-signature").split(' ').count(), 2);
+    tidings.delete(&path(&both)).await;
+    register(&tidings, &receiver.url(), json!({"secret": ED25519})).await;
+    let foreign = delivered(&tidings, &receiver, odd).await;
     vec![
         case("first try", &first, old, true),
         case("retry", &retried, old, true),
@@ -73,6 +86,8 @@ async fn cases() -> Vec<Case> {
         case("second secret after the rotation", &after, new, false),
         case("newest secret after the rotation", &after, newest, true),
         case("raw body", &bare, &raw["secret"], true),
+        case("both kinds of signature", &twofold, &SHARED.into(), true),
+        case("Ed25519 alone", &foreign, &SHARED.into(), false),
     ]
 }
 

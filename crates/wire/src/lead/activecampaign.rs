@@ -20,6 +20,7 @@ pub(super) const DEFINITION: Definition = Definition {
     calls,
     learn: Some(contact_id),
     objection: no_objection,
+    wait_s: None,
 };
 
 fn calls(handoff: &Handoff<'_>) -> Vec<Call> {

@@ -17,6 +17,7 @@ pub(super) const DEFINITION: Definition = Definition {
     calls,
     learn: None,
     objection: |status, _| (status == 207).then_some("207: the contact was not accepted"),
+    wait_s: None,
 };
 
 const STANDARD: [&str; 5] = ["email", "firstname", "lastname", "phone", "company"];

@@ -16,6 +16,7 @@ pub(super) const DEFINITION: Definition = Definition {
     calls,
     learn: None,
     objection: no_objection,
+    wait_s: None,
 };
 
 fn calls(handoff: &Handoff<'_>) -> Vec<Call> {

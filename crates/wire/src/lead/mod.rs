@@ -101,10 +101,15 @@ struct Definition {
     learn: Option<Learn>,
     /// What is wrong with a 2xx answer, given its status and body; mostly nothing is.
     objection: fn(u16, &[u8]) -> Option<&'static str>,
+    /// How long the body of a failure asks to be left alone, for services that say it there.
+    wait_s: Option<Wait>,
 }
 
 /// Finds in the body of the first answer what later calls need.
 type Learn = fn(&[u8]) -> Option<String>;
+
+/// Finds seconds in the body of a failure.
+type Wait = fn(&[u8]) -> Option<u64>;
 
 /// What the URL of a delivery means to a format.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -181,6 +186,14 @@ impl Format {
     pub fn needs_email(self) -> bool {
         self.definition().needs_email
     }
+
+    /// What a lead lacks for this format, with a pointer into `{"lead"}`.
+    pub fn missing_in(self, lead: &Lead) -> Option<Refused> {
+        (self.needs_email() && lead.email.is_none()).then(|| {
+            let what = format!("is required by the format `{}`", self.name());
+            Refused::new("/lead/email", what)
+        })
+    }
 }
 
 /// Which event a hand-off tells of.
@@ -232,11 +245,7 @@ impl<'a> Handoff<'a> {
         url: &'a str,
         occasion: Occasion<'a>,
     ) -> Result<Self, Vec<Refused>> {
-        let mut refused = Vec::new();
-        if format.needs_email() && captured.lead.email.is_none() {
-            let what = format!("is required by the format `{}`", format.name());
-            refused.push(Refused::new("/lead/email", what));
-        }
+        let mut refused: Vec<Refused> = format.missing_in(&captured.lead).into_iter().collect();
         if format.definition().address == Address::Api && call::origin(url).is_none() {
             let what = format!(
                 "must be the origin of the API, as `https://api.example.com`, without a path: the \
@@ -299,6 +308,12 @@ impl<'a> Handoff<'a> {
         }
         self.step += 1;
         Then::Next
+    }
+
+    /// How long the service asks to be left alone, in whole seconds, where the body of its answer says it.
+    /// What a `Retry-After` says is the sender's to read.
+    pub fn wait_s(&self, body: &[u8]) -> Option<u64> {
+        self.format.definition().wait_s.and_then(|read| read(body))
     }
 
     /// The origin of the API, without a slash at its end.

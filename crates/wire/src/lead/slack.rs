@@ -16,6 +16,7 @@ pub(super) const DEFINITION: Definition = Definition {
     calls,
     learn: None,
     objection: |_, body| (body.trim_ascii() != b"ok").then_some("the answer is not `ok`"),
+    wait_s: None,
 };
 
 /// Slack counts 3,000 characters; bytes are never fewer.

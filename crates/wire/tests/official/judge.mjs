@@ -4,6 +4,9 @@
 
 import { createPrivateKey, createPublicKey, sign, verify } from "node:crypto";
 import { readFileSync } from "node:fs";
+import "@shopify/shopify-api/adapters/node";
+import { shopifyApi } from "@shopify/shopify-api";
+import { createSHA256HMAC } from "@shopify/shopify-api/runtime";
 import { sign as signGitHub, verify as verifyGitHub } from "@octokit/webhooks-methods";
 import { Webhook as StandardWebhook, WebhookVerificationError } from "standardwebhooks";
 import Stripe from "stripe";
@@ -43,6 +46,31 @@ const by = {
     sign({ secret, timestamp, body }) {
       const payload = body.toString();
       return { "Stripe-Signature": webhooks.generateTestHeaderString({ payload, secret, timestamp }) };
+    },
+  },
+  // Its library is a receiver's: it signs with what verifying is made of there, and judges it as well.
+  shopify: {
+    async sign({ secret, id, body }) {
+      const rawBody = body.toString();
+      const headers = {
+        "X-Shopify-Hmac-SHA256": await createSHA256HMAC(secret, rawBody),
+        "X-Shopify-Topic": "orders/create",
+        "X-Shopify-Shop-Domain": "shop.myshopify.com",
+        "X-Shopify-API-Version": "2026-01",
+        "X-Shopify-Webhook-Id": id,
+      };
+      const { webhooks } = shopifyApi({
+        apiKey: "unused",
+        apiSecretKey: secret,
+        apiVersion: "2026-01",
+        hostName: "unused.example",
+        isEmbeddedApp: false,
+        logger: { log() {} },
+      });
+      const rawRequest = { method: "POST", url: "/", headers };
+      const { valid } = await webhooks.validate({ rawBody, rawRequest, rawResponse: {} });
+      if (!valid) throw new Error("its own library refuses it");
+      return headers;
     },
   },
   octokit: {

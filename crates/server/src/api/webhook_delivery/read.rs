@@ -28,11 +28,10 @@ pub(super) fn read(app: &App, body: &[u8]) -> Result<Asked> {
     if told.name.is_none() {
         form.require("leadId");
     }
-    let format = format(&mut form).unwrap_or(Format::Raw);
+    let format = format(&mut form);
     let options = options(&mut form, format);
-    if !format.is_signed() && matches!(form.raw("webhookSecret"), Given::Value(_)) {
-        let detail = format!("would sign nothing: the format `{}` has no signature", format.name());
-        form.refuse("webhookSecret", detail);
+    if let Some(format) = format {
+        check_format(&mut form, format, told.person.as_ref());
     }
     let mut draft = Draft::new(&mut form, app, "lead");
     draft.url("webhookUrl");
@@ -42,8 +41,8 @@ pub(super) fn read(app: &App, body: &[u8]) -> Result<Asked> {
     draft.timeout();
     let direct = draft.finish();
     form.finish()?;
-    match (told.name, options, direct) {
-        (Some(name), Some(options), Some(direct)) => {
+    match (told.name, format, options, direct) {
+        (Some(name), Some(format), Some(options), Some(direct)) => {
             let (campaign, person) = (told.campaign, told.person);
             Ok(Asked { name, campaign, person, format, options, direct })
         }
@@ -51,8 +50,9 @@ pub(super) fn read(app: &App, body: &[u8]) -> Result<Asked> {
     }
 }
 
+/// `raw` when none is given, `None` when nobody knows it.
 fn format(form: &mut Form<'_>) -> Option<Format> {
-    let name = form.text("format").value()?;
+    let Given::Value(name) = form.text("format") else { return Some(Format::Raw) };
     let format = Format::named(&name);
     if format.is_none() {
         let names = Format::ALL.map(Format::name);
@@ -65,9 +65,20 @@ fn format(form: &mut Form<'_>) -> Option<Format> {
     format
 }
 
-fn options(form: &mut Form<'_>, format: Format) -> Option<Options> {
+/// What the format does not take together with what else was given. A lead that the request does not bring
+/// is judged when it is known.
+fn check_format(form: &mut Form<'_>, format: Format, person: Option<&Person>) {
+    form.adopt(person.and_then(|person| format.missing_in(person)));
+    if !format.is_signed() && matches!(form.raw("webhookSecret"), Given::Value(_)) {
+        let detail = format!("would sign nothing: the format `{}` has no signature", format.name());
+        form.refuse("webhookSecret", detail);
+    }
+}
+
+/// Of an unknown format nobody knows the options.
+fn options(form: &mut Form<'_>, format: Option<Format>) -> Option<Options> {
     let given = form.raw("options").value().map_or("{}", |raw| raw.get());
-    match Options::read(format, given.as_bytes()) {
+    match Options::read(format?, given.as_bytes()) {
         Ok(options) => Some(options),
         Err(refused) => {
             form.adopt(refused);

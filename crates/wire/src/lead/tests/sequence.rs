@@ -42,6 +42,24 @@ fn discord_needs_no_body() {
 }
 
 #[test]
+fn discord_says_in_the_body_how_long_to_wait() {
+    let (captured, options) = (captured(ADA), Options::default());
+    let waits = |format, body: &str| handoff(format, &captured, &options).wait_s(body.as_bytes());
+    let limited =
+        |wait| format!(r#"{{"message":"slow down","retry_after":{wait},"global":false}}"#);
+    for (wait, expected) in [("0.35", 1), ("64.57", 65), ("3", 3), ("0", 0), ("-0.2", 0)] {
+        assert_eq!(waits(Format::Discord, &limited(wait)), Some(expected), "{wait}");
+    }
+    for wait in ["-1", "1e300", "\"5\"", "null", "1e999"] {
+        assert_eq!(waits(Format::Discord, &limited(wait)), None, "{wait}");
+    }
+    for body in ["", "{}", "[]", "rate limited"] {
+        assert_eq!(waits(Format::Discord, body), None, "{body}");
+    }
+    assert_eq!(waits(Format::Slack, &limited("5")), None, "Slack has a header for it");
+}
+
+#[test]
 fn a_failure_of_a_later_call_leaves_it_where_it_is() {
     let captured = captured(ADA);
     let options = br#"{"api_key":"k","form_id":1,"tag_id":2}"#;
