@@ -280,3 +280,47 @@ async fn a_foreign_page_is_refused_without_keys() {
     assert_eq!(own.post("/api/events", json!({"type": "a", "data": 1})).await.status, 202);
     tidings.stop().await;
 }
+
+#[tokio::test]
+async fn a_tenant_is_renamed_and_its_retention_changed() {
+    let (tidings, admin) = locked().await;
+    let body = json!({"name": "one", "retention_days": 7});
+    let made = admin.post("/api/tenants", body).await.expect(201);
+    admin.post("/api/tenants", json!({"name": "two"})).await.expect(201);
+    let path = format!("/api/tenants/{}", text(&made["id"]));
+    let named = |name: &str, days: Value| json!({"id": made["id"], "name": name, "retention_days": days, "created_at": made["created_at"]});
+    for (change, expected) in [
+        (json!({}), named("one", json!(7))),
+        (json!({"retention_days": 3650}), named("one", json!(3650))),
+        (json!({"name": "uno"}), named("uno", json!(3650))),
+        (json!({"name": "one", "retention_days": null}), named("one", Value::Null)),
+    ] {
+        assert_eq!(admin.patch(&path, change.clone()).await.expect(200), expected, "{change}");
+        let listed = admin.get("/api/tenants").await.expect(200);
+        assert!(listed.as_array().is_some_and(|all| all.contains(&expected)), "{listed}");
+    }
+    for (change, pointers) in [
+        (json!({"name": null}), vec!["/name"]),
+        (json!({"name": ""}), vec!["/name"]),
+        (json!({"name": 1, "retention_days": 3651}), vec!["/name", "/retention_days"]),
+        (json!({"retention_days": "7"}), vec!["/retention_days"]),
+        (json!({"retention": 7}), vec!["/retention"]),
+    ] {
+        assert_eq!(admin.patch(&path, change.clone()).await.pointers(), pointers, "{change}");
+    }
+    let taken = admin.patch(&path, json!({"name": "two"})).await.problem(409);
+    assert_eq!(taken["code"], "tenant_exists");
+    let default = "/api/tenants/ten_0000000000001";
+    let kept = admin.patch(default, json!({"name": "other"})).await.problem(409);
+    assert_eq!(kept["code"], "default_tenant");
+    let body = json!({"name": "default", "retention_days": 5});
+    assert_eq!(admin.patch(default, body).await.expect(200)["retention_days"], 5);
+    admin.patch("/api/tenants/ten_0000000000009", json!({})).await.problem(404);
+    tidings.client.patch(&path, json!({})).await.problem(401);
+    let key = admin.post("/api/keys", json!({"name": "k"})).await.expect(201);
+    let holder = with_key(&tidings.client, &text(&key["key"]));
+    holder.patch(&path, json!({})).await.problem(403);
+    let listed = admin.get("/api/tenants").await.expect(200);
+    assert!(listed.as_array().is_some_and(|all| all.contains(&named("one", Value::Null))));
+    tidings.stop().await;
+}

@@ -24,7 +24,7 @@ use super::body::JsonBody;
 use super::envelope;
 use super::form::{Form, Given};
 use super::idempotency::IdempotencyHeader;
-use super::page::{ListQuery, cut};
+use super::page::ListQuery;
 use super::path::PathId;
 use super::problem::{Problem, Result};
 use super::task::uncancelled;
@@ -108,12 +108,9 @@ pub async fn list_keys(
         parse_tenant(text).ok_or_else(|| Problem::invalid_field("tenant_id", "is no tenant's id"))
     });
     let tenant = tenant.transpose()?;
-    let (limit, before) = (query.limit()?, query.cursor::<KeyId>()?);
     let mut keys = app.store.keys().await?;
-    keys.reverse();
-    keys.retain(|key| before.is_none_or(|before| key.id < before));
     keys.retain(|key| tenant.is_none() || key.tenant == tenant);
-    let (keys, next) = cut(keys, limit, |key| key.id.to_string());
+    let (keys, next) = query.page_of(keys, |key| key.id)?;
     let views: Vec<KeyView> = keys.into_iter().map(KeyView::from).collect();
     Ok(envelope::list(views, next, app.clock.now()))
 }

@@ -1,9 +1,11 @@
 //! Pages of lists: `?limit=` (1 to 250, default 50) and an opaque `?cursor=`.
 
+use std::collections::HashMap;
+use std::collections::hash_map::Entry;
+
 use axum::extract::FromRequestParts;
 use axum::extract::Query;
 use http::request::Parts;
-use serde::Deserialize;
 
 use super::problem::{Problem, Result};
 
@@ -13,9 +15,8 @@ const LIMIT_MAX: u32 = 250;
 const PAGED_ITEMS_MAX: u32 = 10_000;
 
 /// The query of a list, all as text until it is checked.
-#[derive(Debug, Clone, Default, Deserialize)]
-#[serde(transparent)]
-pub struct ListQuery(std::collections::HashMap<String, String>);
+#[derive(Debug, Clone, Default)]
+pub struct ListQuery(HashMap<String, String>);
 
 impl ListQuery {
     /// A parameter, if it is given and not empty.
@@ -70,6 +71,20 @@ impl ListQuery {
         self.parsed("cursor", "the next_cursor of an earlier answer")
     }
 
+    /// The page that is asked for of a list that is held whole, oldest first; and the cursor to the next.
+    pub fn page_of<T, I>(
+        &self,
+        all: Vec<T>,
+        id: impl Fn(&T) -> I,
+    ) -> Result<(Vec<T>, Option<String>)>
+    where
+        I: Copy + Ord + std::fmt::Display + std::str::FromStr,
+    {
+        let (limit, before) = (self.limit()?, self.cursor::<I>()?);
+        let wanted = all.into_iter().rev().filter(|item| before.is_none_or(|end| id(item) < end));
+        Ok(cut(wanted.take(limit as usize + 1).collect(), limit, |item| id(item).to_string()))
+    }
+
     /// A moment: Unix milliseconds or RFC 3339.
     pub fn moment(&self, name: &str) -> Result<Option<tidings_core::time::Timestamp>> {
         let Some(text) = self.get(name) else { return Ok(None) };
@@ -85,10 +100,21 @@ impl<S: Send + Sync> FromRequestParts<S> for ListQuery {
     type Rejection = Problem;
 
     async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self> {
-        match Query::from_request_parts(parts, state).await {
-            Ok(Query(query)) => Ok(query),
-            Err(_) => Err(Problem::bad_request("invalid_query", "the query cannot be read")),
+        let Ok(Query(pairs)) =
+            Query::<Vec<(String, String)>>::from_request_parts(parts, state).await
+        else {
+            return Err(Problem::bad_request("invalid_query", "the query cannot be read"));
+        };
+        let mut query = HashMap::with_capacity(pairs.len());
+        for (name, value) in pairs {
+            match query.entry(name) {
+                Entry::Vacant(place) => drop(place.insert(value)),
+                Entry::Occupied(twice) => {
+                    return Err(Problem::invalid_field(twice.key().clone(), "is given twice"));
+                }
+            }
         }
+        Ok(Self(query))
     }
 }
 

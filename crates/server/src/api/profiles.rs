@@ -12,6 +12,7 @@ use tidings_wire::profile::Profile;
 use super::App;
 use super::auth::{Caller, Scope};
 use super::envelope::{self, Envelope};
+use super::page::ListQuery;
 use super::problem::Result;
 use super::webhooks::view::RetryView;
 use crate::profiles::Known;
@@ -95,8 +96,13 @@ impl From<&Known> for ProfileView {
     get, path = "/api/profiles", tag = "webhooks", operation_id = "list_profiles",
     responses((status = 200, body = Envelope<Vec<ProfileView>>))
 )]
-pub async fn list_profiles(State(app): State<Arc<App>>, caller: Caller) -> Result<Response> {
+pub async fn list_profiles(
+    State(app): State<Arc<App>>,
+    caller: Caller,
+    query: ListQuery,
+) -> Result<Response> {
     caller.require(Scope::Read)?;
+    query.exactly(&[])?;
     let views: Vec<ProfileView> =
         app.registry.profiles().all().into_iter().map(ProfileView::from).collect();
     Ok(envelope::answer(StatusCode::OK, views, app.clock.now()))

@@ -75,8 +75,8 @@ pub fn routes() -> OpenApiRouter<Arc<App>> {
             webhook_delivery::create::create_webhook_delivery,
             webhook_delivery::list::list_webhook_deliveries
         ))
-        .routes(routes!(tenants::list_tenants, tenants::create_tenant))
-        .routes(routes!(tenants::delete_tenant))
+        .routes(routes!(tenants::list::list_tenants, tenants::create::create_tenant))
+        .routes(routes!(tenants::patch::patch_tenant, tenants::delete::delete_tenant))
         .routes(routes!(keys::list_keys, keys::create_key))
         .routes(routes!(keys::revoke_key))
         .routes(routes!(home::home))

@@ -7,7 +7,7 @@ use serde_json::json;
 use super::client::{Api, Call, Remote, block_on, path};
 use super::output::{Column, Output};
 
-/// Create, list and delete tenants (needs an admin key)
+/// Create, list, change and delete tenants (needs an admin key)
 #[derive(Debug, Args)]
 #[command(after_help = EXAMPLES)]
 pub struct Tenants {
@@ -21,6 +21,7 @@ const EXAMPLES: &str = "\
 Examples:
   tidings tenants create acme
   tidings keys create acme-app --tenant ten_…
+  tidings tenants update ten_… --retention-days 90
   tidings tenants list";
 
 #[derive(Debug, Subcommand)]
@@ -34,6 +35,17 @@ enum Verb {
     },
     /// All tenants
     List,
+    /// Change its name or how long its history is kept; the rest stays
+    Update {
+        id: String,
+        #[arg(long)]
+        name: Option<String>,
+        #[arg(long, value_name = "DAYS")]
+        retention_days: Option<u32>,
+        /// As long as the server keeps history
+        #[arg(long, conflicts_with = "retention_days")]
+        default_retention: bool,
+    },
     /// Delete it with its webhooks and keys
     Delete { id: String },
 }
@@ -66,6 +78,17 @@ impl Verb {
             Self::List => {
                 let items = api.list(&Call::get(path(["tenants"])), u32::MAX).await?;
                 output.list(&items, &COLUMNS)
+            }
+            Self::Update { id, name, retention_days, default_retention } => {
+                let mut body = json!({});
+                if let Some(name) = name {
+                    body["name"] = name.as_str().into();
+                }
+                if *default_retention || retention_days.is_some() {
+                    body["retention_days"] = (*retention_days).into();
+                }
+                let answer = api.call(Call::patch(path(["tenants", id])).json(&body)?).await?;
+                output.one(&answer.data()?)
             }
             Self::Delete { id } => {
                 api.call(Call::delete(path(["tenants", id]))).await?;

@@ -67,6 +67,7 @@ async fn what_is_wrong_is_pointed_at() {
         ("/api/deliveries?status=broken", "status"),
         ("/api/deliveries?limit=0", "limit"),
         ("/api/deliveries?limit=251", "limit"),
+        ("/api/deliveries?limit=1&limit=2", "limit"),
         ("/api/deliveries?cursor=wh_1", "cursor"),
         ("/api/deliveries?page=0", "page"),
         ("/api/deliveries?since=yesterday", "since"),
@@ -75,6 +76,7 @@ async fn what_is_wrong_is_pointed_at() {
         ("/api/dead-letters?status=failed", "status"),
         ("/api/events?type=no%20type", "type"),
         ("/api/stats?period=1y", "period"),
+        ("/api/profiles?name=emp", "name"),
     ] {
         assert_eq!(tidings.get(path).await.pointers(), [pointer], "{path}");
     }

@@ -1,7 +1,7 @@
 //! The commands that are clients, against a served instance and a `listen` receiver.
 
 use crate::process::{Ended, Process, client, run, serve, serve_at, tidings, url_of};
-use serde_json::Value;
+use serde_json::{Value, json};
 use tempfile::{TempDir, tempdir};
 
 /// A server of one test.
@@ -207,6 +207,11 @@ fn keys_open_what_they_are_for() {
 
     let admin = |args: &[&str]| with("admin-admin-admin", args);
     let tenant = admin(&["tenants", "create", "acme"]).json();
+    let update = ["tenants", "update", id(&tenant), "--name", "acme inc", "--retention-days", "9"];
+    let changed = admin(&update).json();
+    assert_eq!((&changed["name"], &changed["retention_days"]), (&json!("acme inc"), &json!(9)));
+    let kept = admin(&["tenants", "update", id(&tenant), "--default-retention"]).json();
+    assert_eq!((&kept["name"], &kept["retention_days"]), (&changed["name"], &json!(null)));
     let create = ["keys", "create", "ci", "--scopes", "events:write", "--tenant", id(&tenant)];
     let key = admin(&create).json();
     let secret = key["key"].as_str().unwrap();

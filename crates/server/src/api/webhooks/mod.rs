@@ -6,7 +6,7 @@
 pub mod create;
 pub mod delete;
 pub mod deliveries;
-pub(super) mod fields;
+pub(crate) mod fields;
 pub mod get;
 pub mod health;
 pub mod list;

@@ -13,6 +13,7 @@ use tidings_wire::sign::Signer;
 
 use super::super::{Usage, input, output::line};
 use crate::api::form::{Form, Given};
+use crate::api::webhooks::fields::body_shape;
 use crate::clock::Clock;
 use crate::profiles::Profiles;
 
@@ -31,7 +32,7 @@ pub struct Try {
     #[arg(long, value_name = "SECRET", env = "TIDINGS_WEBHOOK_SECRET", hide_env_values = true)]
     secret: Option<String>,
     /// Another body than the profile's, as a webhook may choose it
-    #[arg(long, value_name = "SHAPE", value_parser = shape)]
+    #[arg(long, value_name = "SHAPE", value_parser = body_shape)]
     body: Option<BodyShape>,
     /// A header of the webhook's own, 'Name: value'; may be repeated
     #[arg(long = "header", short = 'H', value_name = "HEADER", value_parser = input::header)]
@@ -50,14 +51,6 @@ pub struct Try {
     /// When it is made: RFC 3339 or Unix milliseconds; now if not given
     #[arg(long, value_name = "MOMENT", value_parser = input::moment_arg)]
     at: Option<i64>,
-}
-
-fn shape(name: &str) -> Result<BodyShape, String> {
-    let mut choices = BodyShape::ALL.into_iter().filter(|(_, shape)| !shape.is_built());
-    let chosen = choices.find(|(known, _)| *known == name);
-    chosen
-        .map(|(_, shape)| shape)
-        .ok_or_else(|| "must be standard, raw, cloudevents or cloudevents-binary".to_owned())
 }
 
 /// An event, or the test in its place.

@@ -348,7 +348,7 @@ impl<'a> Reader<'_, 'a> {
 }
 
 /// A shape that a webhook may choose: none that is built, since those belong to their profiles.
-fn body_shape(text: &str) -> Result<BodyShape, String> {
+pub(crate) fn body_shape(text: &str) -> Result<BodyShape, String> {
     let choices = || BodyShape::ALL.into_iter().filter(|(_, shape)| !shape.is_built());
     let chosen = choices().find(|(name, _)| *name == text);
     chosen.map(|(_, shape)| shape).ok_or_else(|| {
