@@ -19,6 +19,7 @@ mod migrate;
 mod output;
 mod profiles;
 mod publish;
+mod ready;
 mod receiver;
 mod replay;
 mod serve;
@@ -69,6 +70,7 @@ enum Command {
     Tenants(tenants::Tenants),
     Sign(sign::Sign),
     Verify(verify::Verify),
+    Ready(ready::Ready),
     Config(config::Config),
     Migrate(migrate::Migrate),
     Completion(completion::Completion),
@@ -91,6 +93,7 @@ impl Command {
             Self::Tenants(command) => command.run(),
             Self::Sign(command) => command.run(),
             Self::Verify(command) => command.run(),
+            Self::Ready(command) => command.run(),
             Self::Config(command) => command.run(),
             Self::Migrate(command) => command.run(),
             Self::Completion(command) => command.run(),

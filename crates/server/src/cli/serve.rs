@@ -1,6 +1,7 @@
 //! `tidings serve`: the server.
 
 use std::path::PathBuf;
+use std::sync::Arc;
 
 use anyhow::{Result, bail};
 use clap::Args;
@@ -10,6 +11,7 @@ use super::Usage;
 use super::output::line;
 use crate::clock::Clock;
 use crate::config::{self, Settings, Sources};
+use crate::notify::Notifier;
 use crate::serve::Server;
 use crate::telemetry;
 
@@ -95,8 +97,12 @@ async fn serve(settings: Settings) -> Result<()> {
     if let Err(error) = rlimit::increase_nofile_limit(u64::MAX) {
         tracing::warn!(%error, "the limit of open files could not be raised");
     }
+    let notifier = Arc::new(Notifier::from_env());
     let server = Server::start(settings, Clock::system()).await?;
     say_hello(&server);
+    notifier.ready(&format!("http://{}", server.address)).await;
+    let app = &server.app;
+    tokio::spawn(Arc::clone(&notifier).feed_watchdog(app.inbox.clone(), app.stopping.clone()));
     // Who has read the first line may close the pipe: that stops no server.
     let _ = line(what_next(&server));
     tokio::select! {
@@ -108,6 +114,7 @@ async fn serve(settings: Settings) -> Result<()> {
         }
     }
     tracing::info!("stopping");
+    notifier.stopping().await;
     server.stop().await;
     tracing::info!("stopped");
     Ok(())

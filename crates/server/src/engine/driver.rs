@@ -67,6 +67,7 @@ impl Driver {
     fn take_in(&mut self, input: Input, now: Timestamp) {
         match input {
             Input::Signal(signal) => self.dispatcher.handle(signal, now),
+            Input::Ping(answer) => drop(answer.send(())),
             Input::Committed(changes) => {
                 for change in changes {
                     self.committed(change, now);

@@ -14,7 +14,7 @@ use std::sync::Arc;
 use tidings_core::dispatch::{Limits, Signal};
 use tidings_core::id::IdSource;
 use tidings_store::{Committed, Store};
-use tokio::sync::{mpsc, watch};
+use tokio::sync::{mpsc, oneshot, watch};
 
 use crate::clock::Clock;
 use crate::live::Live;
@@ -29,6 +29,8 @@ pub enum Input {
     /// What a commit changed, in commit order.
     Committed(Vec<Committed>),
     Signal(Signal),
+    /// Whoever asks wants to know that the loop comes round.
+    Ping(oneshot::Sender<()>),
 }
 
 /// Where the driver is told things. Sending never blocks; what can be under way is bounded by the

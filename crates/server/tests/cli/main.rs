@@ -4,6 +4,7 @@
 
 mod client;
 mod local;
+mod operators;
 mod process;
 mod profiles;
 mod tls;

@@ -11,6 +11,8 @@ use url::Url;
 #[derive(Debug, Clone)]
 pub(in crate::cli) struct Call {
     method: Method,
+    /// What comes before the path: `api` but for what operators ask.
+    below: Option<&'static str>,
     path: Vec<String>,
     query: Vec<(&'static str, String)>,
     headers: Vec<(&'static str, String)>,
@@ -24,7 +26,13 @@ pub(in crate::cli) fn path<const N: usize>(parts: [&str; N]) -> Vec<String> {
 
 impl Call {
     fn new(method: Method, path: Vec<String>) -> Self {
-        Self { method, path, query: Vec::new(), headers: Vec::new(), body: None }
+        let below = Some("api");
+        Self { method, below, path, query: Vec::new(), headers: Vec::new(), body: None }
+    }
+
+    /// `/readyz`, which is not below `/api`.
+    pub(super) fn ready() -> Self {
+        Self { below: None, ..Self::get(path(["readyz"])) }
     }
 
     pub(in crate::cli) fn get(path: Vec<String>) -> Self {
@@ -67,7 +75,7 @@ impl Call {
     pub(super) fn url(&self, base: &Url) -> Url {
         let mut url = base.clone();
         if let Ok(mut segments) = url.path_segments_mut() {
-            segments.pop_if_empty().push("api").extend(&self.path);
+            segments.pop_if_empty().extend(self.below).extend(&self.path);
         }
         url.set_query(None);
         if !self.query.is_empty() {
@@ -117,6 +125,7 @@ mod tests {
         let call = Call::get(path(["webhooks", "wh_1"])).query("limit", Some(5));
         assert_eq!(url("http://h:1", call.clone()), "http://h:1/api/webhooks/wh_1?limit=5");
         assert_eq!(url("https://h/t/?x", call), "https://h/t/api/webhooks/wh_1?limit=5");
+        assert_eq!(url("https://h/t", Call::ready()), "https://h/t/readyz");
         let odd = Call::get(path(["webhooks", "a/b?c#d"])).query("cursor", None::<&str>);
         assert_eq!(url("http://h", odd), "http://h/api/webhooks/a%2Fb%3Fc%23d");
     }

@@ -146,6 +146,11 @@ impl Api {
         }
     }
 
+    /// Whether the server takes requests; why not is a [`Failure`].
+    pub(super) async fn ready(&self) -> Result<()> {
+        self.call(Call::ready()).await.map(drop)
+    }
+
     /// Opens a stream of server-sent events.
     pub(super) async fn listen(&self, call: Call) -> Result<Events> {
         let url = call.url(&self.base);
