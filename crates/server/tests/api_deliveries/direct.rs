@@ -27,6 +27,7 @@ async fn it_is_signed_and_shown_as_it_was_sent() {
     let receiver = Receiver::start().await;
     let more = json!({"secret": "shared-secret", "headers": {"X-Custom": "a-very-secret-value"}});
     let planned = tidings.post(PATH, to(&receiver, more)).await.expect(202);
+    assert_eq!(planned["retry_preview_ms"], json!([0, 1_000, 3_000]));
     let received = receiver.next().await;
     Verifier::new(Scheme::Emp, &["shared-secret"])
         .expect("a secret")

@@ -4,7 +4,7 @@ use serde_json::{Value, json};
 use tidings_wire::secret::Secret;
 use tidings_wire::sign::{MacKey, hmac_hex};
 
-use crate::harness::{Receiver, Tidings, eventually};
+use crate::harness::{Receiver, Response, Tidings, eventually};
 
 /// Runs a diamond that tells `url`; its path.
 async fn diamond(tidings: &Tidings, url: &str) -> String {
@@ -127,5 +127,25 @@ async fn a_webhook_that_nobody_takes_is_given_up_and_can_be_sent_again() {
     tidings.act(&format!("/api/deliveries/{delivery}/retry")).await.expect(202);
     assert_eq!(receiver.next().await.body, first.body);
     when(&tidings, &execution, "failed").await;
+    tidings.stop().await;
+}
+
+/// A day after it was owed nobody waits for it any more.
+#[tokio::test]
+async fn a_receiver_that_asks_for_a_day_is_told_nothing_later() {
+    let tidings = Tidings::start().await;
+    let receiver = Receiver::start().await;
+    receiver.answers(Response { headers: vec![("retry-after", "86400".into())], ..503.into() });
+    let execution = diamond(&tidings, &receiver.url()).await;
+    run(&tidings, &execution, "").await;
+    receiver.next().await;
+    let expired = eventually("it has expired", || async {
+        let list = tidings.get("/api/deliveries?status=expired").await.expect(200);
+        list.get(0).cloned()
+    })
+    .await;
+    assert_eq!((&expired["reason"], &expired["attempt_count"]), (&json!("expired"), &json!(1)));
+    assert_eq!(expired["next_attempt_at"], Value::Null);
+    assert_eq!(crate::settled_totals(&tidings).await["expired"], 1);
     tidings.stop().await;
 }

@@ -22,6 +22,7 @@ use crate::api::events::read::EventReader;
 use crate::api::form::Form;
 use crate::api::idempotency::IdempotencyHeader;
 use crate::api::problem::{Problem, Result};
+use crate::api::profiles::RetryPreview;
 use crate::api::webhooks::fields::direct::Draft;
 use crate::direct;
 
@@ -71,6 +72,8 @@ pub struct PlannedDelivery {
     /// What receivers know it by.
     #[schema(example = "evt_05n3q0c8g0001")]
     event_id: String,
+    #[serde(flatten)]
+    preview: RetryPreview,
 }
 
 /// Publish one event to one URL.
@@ -98,25 +101,23 @@ pub async fn publish_delivery(
     let now = app.clock.now();
     let key = idempotency.key("POST /api/deliveries", &body)?;
     let reader = EventReader { app: &app, body: &body, tenant: caller.tenant, now };
-    let (event, owed) = read(&reader)?;
-    let planned = answer_of(owed.id, event.id);
-    match commit(&app, key, event, owed).await? {
-        None => Ok(envelope::answer(StatusCode::ACCEPTED, planned, now)),
-        Some(event) => {
-            let planned = answer_of(delivery_of(&app, caller.tenant, event).await?, event);
-            let mut response = envelope::answer(StatusCode::ACCEPTED, planned, now);
-            let header = HeaderValue::from_static("true");
-            response.headers_mut().insert("idempotent-replayed", header);
-            Ok(response)
-        }
+    let (event, owed, preview) = read(&reader)?;
+    let made = (owed.id, event.id);
+    let earlier = commit(&app, key, event, owed).await?;
+    let (id, event_id) = match earlier {
+        None => made,
+        Some(event) => (delivery_of(&app, caller.tenant, event).await?, event),
+    };
+    let planned = PlannedDelivery { id: id.to_string(), event_id: event_id.to_string(), preview };
+    let mut response = envelope::answer(StatusCode::ACCEPTED, planned, now);
+    if earlier.is_some() {
+        response.headers_mut().insert("idempotent-replayed", HeaderValue::from_static("true"));
     }
+    Ok(response)
 }
 
-fn answer_of(id: DeliveryId, event: EventId) -> PlannedDelivery {
-    PlannedDelivery { id: id.to_string(), event_id: event.to_string() }
-}
-
-fn read(reader: &EventReader<'_>) -> Result<(Arc<Event>, Owed)> {
+/// The event, what is owed, and when it will be tried.
+fn read(reader: &EventReader<'_>) -> Result<(Arc<Event>, Owed, RetryPreview)> {
     let app = reader.app;
     let mut form = Form::parse(reader.body)?;
     let mut draft = Draft::new(&mut form, app, &app.settings.default_profile);
@@ -133,9 +134,11 @@ fn read(reader: &EventReader<'_>) -> Result<(Arc<Event>, Owed)> {
     let (Some(direct), Some(event)) = (direct, event) else {
         return Err(Problem::invalid_field("", "must be an event with a `url`"));
     };
+    let profile = app.registry.profiles().get_or_standard(&direct.profile);
+    let preview = RetryPreview::of(&direct.retry, profile);
     let owed = direct::plan(&app.parts, direct, Kind::Callback, &event, reader.now)
         .map_err(|error| Problem::invalid_field("/url", error.detail))?;
-    Ok((event, owed))
+    Ok((event, owed, preview))
 }
 
 /// Commits it; or the event that was published when its key was seen first.

@@ -141,9 +141,23 @@ pub fn read_report<'a>(form: &mut Form<'a>) -> Option<(JobReport, Option<&'a Raw
 
 /// The `url` of a result, if it has one.
 fn url_of(result: &RawValue) -> Option<String> {
-    #[derive(serde::Deserialize)]
-    struct WithUrl {
-        url: Option<String>,
+    let url = Form::of(result, String::new())?.text("url").value()?;
+    (!url.is_empty()).then(|| url.into_owned())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_result_has_a_url_by_its_name_only() {
+        let of = |json: &str| url_of(serde_json::from_str(json).expect("JSON"));
+        assert_eq!(
+            of(r#"{"size":1,"url":"https://a.b/\u0063"}"#).as_deref(),
+            Some("https://a.b/c")
+        );
+        for json in [r#"{"url":""}"#, r#"{"url":7}"#, r#"{"URL":"x"}"#, r#"["x"]"#, r#""x""#] {
+            assert_eq!(of(json), None, "{json}");
+        }
     }
-    serde_json::from_str::<WithUrl>(result.get()).ok()?.url.filter(|url| !url.is_empty())
 }
