@@ -265,6 +265,12 @@ async fn an_idempotency_key_makes_one_tenant_and_one_key() {
     let again = once.post("/api/keys", json!({"name": "k"})).await.expect(201);
     assert_eq!(again["id"], first["id"]);
     assert!(first["key"].is_string() && again["key"].is_null(), "nobody knows it any more");
+    let long = admin.with_header("idempotency-key", "x".repeat(256));
+    let empty = admin.with_header("idempotency-key", "\"\"");
+    for client in [long, empty, once.with_header("idempotency-key", "k-2")] {
+        let refused = client.post("/api/tenants", json!({"name": "three"})).await.problem(400);
+        assert_eq!(refused["code"], "invalid_idempotency_key");
+    }
     assert_eq!(admin.get("/api/tenants").await.expect(200).as_array().map(Vec::len), Some(2));
     tidings.stop().await;
 }

@@ -28,13 +28,14 @@ pub fn fingerprint(parts: &[&[u8]]) -> Fingerprint {
 pub struct IdempotencyHeader(Option<HeaderValue>);
 
 impl<S: Send + Sync> FromRequestParts<S> for IdempotencyHeader {
-    type Rejection = std::convert::Infallible;
+    type Rejection = Problem;
 
-    async fn from_request_parts(
-        parts: &mut Parts,
-        _: &S,
-    ) -> std::result::Result<Self, Self::Rejection> {
-        Ok(Self(parts.headers.get("idempotency-key").cloned()))
+    async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self> {
+        let mut given = parts.headers.get_all("idempotency-key").iter();
+        match (given.next(), given.next()) {
+            (key, None) => Ok(Self(key.cloned())),
+            (_, Some(_)) => Err(invalid("Idempotency-Key is given twice")),
+        }
     }
 }
 
@@ -50,8 +51,12 @@ fn key(value: &HeaderValue, route: &str, body: &[u8]) -> Result<IdempotencyKey> 
     let text = text.strip_prefix('"').and_then(|t| t.strip_suffix('"')).unwrap_or(text);
     if text.is_empty() || text.len() > IDEMPOTENCY_KEY_BYTES_MAX {
         let detail = format!("Idempotency-Key must have 1 to {IDEMPOTENCY_KEY_BYTES_MAX} bytes");
-        return Err(Problem::bad_request("invalid_idempotency_key", detail));
+        return Err(invalid(detail));
     }
     let key = format!("{route} {text}").into();
     Ok(IdempotencyKey { key, fingerprint: fingerprint(&[body]) })
+}
+
+fn invalid(detail: impl Into<String>) -> Problem {
+    Problem::bad_request("invalid_idempotency_key", detail)
 }
