@@ -139,8 +139,11 @@ enum Made {
     Unready,
 }
 
-/// Runs one attempt to its report. Not an `async fn`, which would hold its argument twice: this is
-/// allocated for every attempt.
+/// Runs one attempt to its report.
+#[expect(
+    clippy::manual_async_fn,
+    reason = "an `async fn` holds its argument twice, and this is allocated for every attempt"
+)]
 pub(super) fn run(mut running: Running) -> impl Future<Output = ()> + Send {
     async move {
         let (request, signature) = match running.make().await {
