@@ -19,6 +19,7 @@ pub mod profiles;
 pub mod registry;
 pub mod replayer;
 pub mod seal;
+pub mod secret_key;
 pub mod sender;
 pub mod serve;
 pub mod sources;

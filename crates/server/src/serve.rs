@@ -1,7 +1,6 @@
 //! `tidings serve`: puts the parts together, runs them, takes them apart.
 
 use std::collections::HashMap;
-use std::path::Path;
 use std::sync::Arc;
 
 use anyhow::{Context as _, Result, bail};
@@ -16,8 +15,8 @@ use tokio::sync::watch;
 
 use crate::api::App;
 use crate::api::auth::{KeyEntry, KeyHash, Keyring, Scope, hash};
-use crate::clock::{self, Clock};
-use crate::config::{Settings, parse_hex_key};
+use crate::clock::Clock;
+use crate::config::Settings;
 use crate::engine::{Engine, Inbox, Input, Parts};
 use crate::http_server;
 use crate::live::Live;
@@ -25,6 +24,7 @@ use crate::metrics::Metrics;
 use crate::profiles::Profiles;
 use crate::registry::{Outgoing, Registry};
 use crate::seal::Sealer;
+use crate::secret_key;
 use crate::sender::{Sender, SenderConfig};
 use crate::sources::deadlines;
 
@@ -45,7 +45,7 @@ impl Server {
         let (inbox, inputs) = Inbox::new();
         let (live, told) = Live::new();
         let store = open_store(&settings, &clock, &inbox, &live)?;
-        let sealer = Sealer::new(secret_key(&settings)?);
+        let sealer = Sealer::new(secret_key::of(&settings)?);
         let keyring = load_keys(&store, settings.admin_key.as_deref()).await?;
         refuse_open_doors(&settings, &keyring)?;
         let egress = Arc::new(settings.egress.clone());
@@ -128,38 +128,6 @@ fn sender(settings: &Settings, egress: Arc<tidings_core::egress::EgressPolicy>) 
         config.extra_ca_pem = Some(pem);
     }
     Ok(Sender::new(config)?)
-}
-
-/// The key of the settings, or the one in the data directory, which is made at the first start.
-fn secret_key(settings: &Settings) -> Result<[u8; 32]> {
-    if let Some(key) = settings.secret_key {
-        return Ok(key);
-    }
-    let path = settings.data_dir.join("secret.key");
-    match std::fs::read_to_string(&path) {
-        Ok(text) => parse_hex_key(&text)
-            .with_context(|| format!("{} does not hold 64 hex characters", path.display())),
-        Err(error) if error.kind() == std::io::ErrorKind::NotFound => make_secret_key(&path),
-        Err(error) => Err(error).with_context(|| format!("cannot read {}", path.display())),
-    }
-}
-
-fn make_secret_key(path: &Path) -> Result<[u8; 32]> {
-    use std::io::Write as _;
-    use std::os::unix::fs::OpenOptionsExt as _;
-    let key = clock::random::<32>();
-    let text: String = key.iter().map(|byte| format!("{byte:02x}")).collect();
-    let mut options = std::fs::OpenOptions::new();
-    let mut file = options
-        .write(true)
-        .create_new(true)
-        .mode(0o600)
-        .open(path)
-        .with_context(|| format!("cannot create {}", path.display()))?;
-    file.write_all(text.as_bytes())?;
-    // Without the key the secrets in the store are lost, so it is on disk before the first of them.
-    file.sync_all()?;
-    Ok(key)
 }
 
 async fn load_keys(store: &Store, admin_key: Option<&str>) -> Result<Keyring> {

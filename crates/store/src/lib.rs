@@ -22,6 +22,7 @@ pub mod leads;
 mod queue;
 pub mod sources;
 mod store;
+pub mod transfer;
 mod value;
 
 pub use change::{Change, ChangeAnswer, ChangeKey, Control, PublishAnswer, Statement};

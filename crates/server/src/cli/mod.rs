@@ -16,6 +16,7 @@ mod input;
 mod keys;
 mod listen;
 mod migrate;
+mod moving;
 mod output;
 mod profiles;
 mod publish;

@@ -21,6 +21,7 @@ mod isolation;
 mod jobs;
 mod leads;
 mod ledger;
+mod moving;
 mod official_readers;
 mod official_verifiers;
 mod outcomes;

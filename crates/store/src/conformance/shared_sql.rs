@@ -1,17 +1,29 @@
 //! The shared statements: one text for every database.
 
 use super::world::{Factory, World};
-use crate::queue::reads;
+use crate::queue::{postgres, reads};
 use crate::{Value, catalogue, history, leads, sources};
+
+fn statements() -> Vec<String> {
+    let fixed = catalogue::statements().chain(reads::SQL.iter().chain(leads::SQL).copied());
+    let composed =
+        history::statements().into_iter().chain(leads::shapes()).chain(sources::statements());
+    fixed.map(str::to_owned).chain(composed).collect()
+}
+
+/// What the path of a delivery and the lists ask for, for a look at its plans: the shared statements that
+/// read, and those of a batch on PostgreSQL.
+pub fn hot_statements() -> Vec<String> {
+    let reads =
+        statements().into_iter().filter(|sql| sql.starts_with("SELECT") || sql.starts_with("WITH"));
+    reads.chain(postgres::HOT.iter().map(|&sql| sql.to_owned())).collect()
+}
 
 /// Each prepares, numbers its arguments in the order of their appearance (SQLite takes them by it),
 /// and keeps to what all databases have in common.
 pub async fn shared_statements_prepare(factory: &dyn Factory) {
     let world = World::new(factory);
-    let fixed = catalogue::statements().chain(reads::SQL.iter().chain(leads::SQL).copied());
-    let composed =
-        history::statements().into_iter().chain(leads::shapes()).chain(sources::statements());
-    let all: Vec<String> = fixed.map(str::to_owned).chain(composed).collect();
+    let all = statements();
     assert!(all.len() > 40);
     for sql in all {
         let mut highest = 0;

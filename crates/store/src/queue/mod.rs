@@ -28,7 +28,7 @@ pub(crate) mod postgres;
 pub(crate) mod reads;
 pub(crate) mod sqlite;
 mod table;
-mod transaction;
+pub(crate) mod transaction;
 mod writer;
 
 /// Boxed once per query, which is noise beside the query itself.

@@ -22,6 +22,7 @@ use super::transaction::{Commit, Database, Fault, Transaction, Trouble};
 use crate::committed::Committed;
 use crate::error::WriteError;
 use crate::store::Sink;
+use crate::transfer;
 
 /// A settlement that could not be written is tried again so much later …
 const TROUBLE_MS: i64 = 500;
@@ -61,7 +62,11 @@ impl<D: Database> Writer<D> {
         committer: Arc<Committer>,
         sink: Sink,
     ) -> Result<Self, Trouble> {
-        let upkeep = match database.commit(&[], Upkeep::read) {
+        let read = |tx: &mut dyn Transaction| {
+            transfer::refuse(tx)?;
+            Upkeep::read(tx)
+        };
+        let upkeep = match database.commit(&[], read) {
             // Nothing was written, so there is nothing to be known.
             Commit::Made(upkeep) | Commit::Unknown(upkeep, _) => upkeep,
             Commit::Failed(trouble) => return Err(trouble),

@@ -3,6 +3,7 @@
 
 use std::collections::{HashMap, HashSet};
 use std::rc::Rc;
+use std::time::Duration;
 
 use futures_util::FutureExt as _;
 use futures_util::future::try_join4;
@@ -16,7 +17,6 @@ use super::columns::{self, Columns};
 use super::connect::told;
 use super::session::{Session, borrowed};
 use super::sought::{Key, Sought};
-use super::write::ROUND_TRIP;
 use crate::queue::batch::Work;
 use crate::queue::batch::seen::{Found, Kind};
 use crate::queue::table::Table;
@@ -35,9 +35,15 @@ const SEEN: &str = "SELECT t.nth, s.fingerprint, s.answer \
      JOIN seen s ON s.tenant = t.tenant AND s.kind = t.kind AND s.key = t.key";
 const NUMBER: &str = "UPDATE meta SET value = $1 WHERE key = 'batch'";
 
+/// What every batch looks for.
+#[cfg(any(test, feature = "conformance"))]
+pub(crate) const HOT: &[&str] = &[TAKE, MOVE, SEEN];
+
 pub(super) struct Filling {
     runtime: Rc<Runtime>,
     pub(super) session: Session,
+    /// For one round trip.
+    patience: Duration,
     /// Not sent yet, in order.
     pending: Vec<Op>,
     /// Deliveries whose rows of the queue were as their settlements say, and are gone or moved.
@@ -62,10 +68,12 @@ impl Filling {
         runtime: Rc<Runtime>,
         session: Session,
         works: &[Work],
+        patience: Duration,
     ) -> Result<Self, Trouble> {
         let mut filling = Self {
             runtime,
             session,
+            patience,
             pending: Vec::new(),
             settled: HashSet::new(),
             seen: HashMap::new(),
@@ -178,8 +186,8 @@ impl Filling {
         if self.is_broken {
             return Err(Trouble::new(Fault::Database, "the connection is broken"));
         }
-        let session = &mut self.session;
-        let result = self.runtime.block_on(async { timeout(ROUND_TRIP, work(session)).await });
+        let (session, patience) = (&mut self.session, self.patience);
+        let result = self.runtime.block_on(async { timeout(patience, work(session)).await });
         match result {
             Ok(Ok(value)) => Ok(value),
             Ok(Err(error)) => Err(self.trouble(&error)),

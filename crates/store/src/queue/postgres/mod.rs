@@ -15,7 +15,6 @@ use tokio::sync::watch;
 
 use self::connect::Connect;
 use self::readers::Readers;
-use self::write::Writing;
 use super::committer::Committer;
 use super::transaction::Trouble;
 use super::writer::Writer;
@@ -34,6 +33,10 @@ mod sought;
 mod value;
 mod write;
 
+#[cfg(any(test, feature = "conformance"))]
+pub(crate) use fill::HOT;
+pub(crate) use write::Writing;
+
 /// Queries for people, at most so many and so long.
 const READERS: usize = 4;
 const READ_PATIENCE: Duration = Duration::from_secs(1);
@@ -48,6 +51,12 @@ pub(crate) struct Postgres {
     /// Taken when the store is closed.
     writer: Mutex<Option<JoinHandle<()>>>,
     connect: Arc<Connect>,
+}
+
+/// Where a URL leads, for people; never with a password.
+pub(crate) fn place(url: &str) -> String {
+    Connect::parse(url)
+        .map_or_else(|_| "postgres://…".to_owned(), |c| format!("postgres://{}", c.place()))
 }
 
 impl fmt::Debug for Postgres {

@@ -27,8 +27,8 @@ use crate::queue::transaction::{Commit, Database, Fault, Transaction, Trouble};
 
 /// For one round trip, the disk's sync included. Publishers wait for it when the database stalls.
 pub(super) const ROUND_TRIP: Duration = Duration::from_secs(5);
-/// The database gives up a little earlier, which leaves the connection whole.
-const STATEMENT: Duration = Duration::from_millis(4_500);
+/// The same when all of a store is read, and nobody waits.
+const ROUND_TRIP_ALONE: Duration = Duration::from_secs(600);
 /// After a connection could not be made, the next is not tried before.
 const PAUSE: Duration = Duration::from_millis(200);
 /// How long a node that starts waits for one that has just been killed.
@@ -45,7 +45,7 @@ const HELD_BY_ANOTHER: &str = "SELECT EXISTS (SELECT 1 FROM pg_locks l \
      AND (l.classid::BIGINT << 32) + l.objid::BIGINT = $1 \
      AND NOT (a.pid = $2 AND a.backend_start::TEXT = $3))";
 
-pub(super) struct Writing {
+pub(crate) struct Writing {
     /// Of the thread that writes.
     runtime: Rc<Runtime>,
     connect: Arc<Connect>,
@@ -56,14 +56,25 @@ pub(super) struct Writing {
     former: Option<(i32, String)>,
     /// Of the last batch.
     number: i64,
+    /// For one round trip.
+    patience: Duration,
 }
 
 impl Writing {
     pub(super) fn open(connect: Arc<Connect>) -> Result<Self, OpenError> {
+        Self::with_patience(connect, ROUND_TRIP)
+    }
+
+    /// For one who reads and writes all of a store while nobody else uses it.
+    pub(crate) fn alone(url: &str) -> Result<Self, OpenError> {
+        Self::with_patience(Arc::new(Connect::parse(url)?), ROUND_TRIP_ALONE)
+    }
+
+    fn with_patience(connect: Arc<Connect>, patience: Duration) -> Result<Self, OpenError> {
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
         let runtime = runtime.map_err(|e| OpenError::Database(e.to_string()))?;
         let opening = async {
-            let (mut session, former) = take(&connect, None).await.map_err(|error| {
+            let (mut session, former) = take(&connect, None, patience).await.map_err(|error| {
                 let place = connect.place();
                 match error.code() {
                     Some(&SqlState::LOCK_NOT_AVAILABLE) => OpenError::DatabaseInUse(place),
@@ -76,7 +87,8 @@ impl Writing {
         };
         let (session, former, number) = runtime.block_on(opening)?;
         let (session, former) = (Some(session), Some(former));
-        Ok(Self { runtime: Rc::new(runtime), connect, session, again_at: None, former, number })
+        let runtime = Rc::new(runtime);
+        Ok(Self { runtime, connect, session, again_at: None, former, number, patience })
     }
 
     /// The session, a new one if need be.
@@ -89,7 +101,8 @@ impl Writing {
             return Err(away("it was tried just now"));
         }
         let taking = async {
-            let (session, former) = take(&self.connect, self.former.as_ref()).await?;
+            let (session, former) =
+                take(&self.connect, self.former.as_ref(), self.patience).await?;
             let number = number(&session).await?;
             Ok::<_, Error>((session, former, number))
         };
@@ -118,7 +131,7 @@ impl Writing {
     fn is_taken(&self) -> bool {
         let Some((pid, since)) = &self.former else { return false };
         let asking = async {
-            let session = Session::open(&self.connect, STATEMENT).await?;
+            let session = Session::open(&self.connect, statement(self.patience)).await?;
             session.client.query_one(HELD_BY_ANOTHER, &[&LOCK, pid, since]).await
         };
         let asked = self.runtime.block_on(async { timeout(ROUND_TRIP, asking).await });
@@ -130,13 +143,13 @@ impl Writing {
         let was_open = self.session.is_some();
         let session = self.session()?;
         let since = Instant::now();
-        match Filling::begin(Rc::clone(&self.runtime), session, works) {
+        match Filling::begin(Rc::clone(&self.runtime), session, works, self.patience) {
             // At once: no answer in time is another matter.
             Err(_) if was_open && since.elapsed() < PAUSE => {}
             result => return result,
         }
         let session = self.session()?;
-        Filling::begin(Rc::clone(&self.runtime), session, works)
+        Filling::begin(Rc::clone(&self.runtime), session, works, self.patience)
     }
 }
 
@@ -161,7 +174,7 @@ impl Database for Writing {
         };
         let session = filling.session;
         self.number = number;
-        let commit = async { timeout(ROUND_TRIP, session.client.batch_execute("COMMIT")).await };
+        let commit = async { timeout(self.patience, session.client.batch_execute("COMMIT")).await };
         match self.runtime.block_on(commit) {
             Ok(Ok(())) => {
                 self.session = Some(session);
@@ -210,8 +223,9 @@ impl Database for Writing {
 async fn take(
     connect: &Connect,
     former: Option<&(i32, String)>,
+    patience: Duration,
 ) -> Result<(Session, (i32, String)), Error> {
-    let session = Session::open(connect, STATEMENT).await?;
+    let session = Session::open(connect, statement(patience)).await?;
     if let Some((pid, since)) = former {
         let end = "SELECT pg_terminate_backend(pid) FROM pg_stat_activity \
              WHERE pid = $1 AND backend_start::TEXT = $2";
@@ -222,6 +236,11 @@ async fn take(
     let this = "SELECT pid, backend_start::TEXT FROM pg_stat_activity WHERE pid = pg_backend_pid()";
     let this = session.client.query_one(this, &[]).await?;
     Ok((session, (this.get(0), this.get(1))))
+}
+
+/// The database gives a statement up a little earlier than we, which leaves the connection whole.
+fn statement(patience: Duration) -> Duration {
+    patience * 9 / 10
 }
 
 async fn number(session: &Session) -> Result<i64, Error> {

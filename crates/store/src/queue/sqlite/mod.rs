@@ -14,7 +14,6 @@ use tokio::sync::watch;
 
 use self::checkpoint::Checkpoints;
 use self::readers::Readers;
-use self::write::Writing;
 use super::committer::Committer;
 use super::transaction::Trouble;
 use super::writer::Writer;
@@ -29,7 +28,8 @@ mod schema;
 mod value;
 mod write;
 
-pub(super) use schema::MIGRATIONS;
+pub(crate) use schema::MIGRATIONS;
+pub(crate) use write::Writing;
 
 /// Where the database and the lock are, in the data directory.
 const DATABASE: &str = "tidings.db";
@@ -65,14 +65,16 @@ struct Held {
     _lock: File,
 }
 
-impl fmt::Debug for Sqlite {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Sqlite").finish_non_exhaustive()
-    }
+/// A file that this process alone uses, up to date.
+pub(crate) struct Alone {
+    pub(crate) writing: Writing,
+    /// Released last.
+    lock: File,
 }
 
-impl Sqlite {
-    pub(crate) fn open(dir: &Path, now: Now, sink: Sink) -> Result<Self, OpenError> {
+impl Alone {
+    /// Takes the directory, which it creates.
+    pub(crate) fn take(dir: &Path) -> Result<Self, OpenError> {
         if rusqlite::version_number() < SQLITE_MIN {
             return Err(OpenError::UnsafeSqlite { found: rusqlite::version() });
         }
@@ -88,8 +90,27 @@ impl Sqlite {
             conn.query_row("PRAGMA page_size", [], |row| row.get(0)).map_err(database)?;
         let page_size = page_size.unsigned_abs();
         let checkpoints = Checkpoints::start(&mut conn, helper, page_size, BUSY_TIMEOUT)?;
+        Ok(Self { writing: Writing { conn, checkpoints }, lock })
+    }
+}
+
+/// Whether there is a store in this directory.
+pub(crate) fn is_there(dir: &Path) -> bool {
+    dir.join(DATABASE).exists()
+}
+
+impl fmt::Debug for Sqlite {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Sqlite").finish_non_exhaustive()
+    }
+}
+
+impl Sqlite {
+    pub(crate) fn open(dir: &Path, now: Now, sink: Sink) -> Result<Self, OpenError> {
+        let Alone { writing, lock } = Alone::take(dir)?;
+        let path = dir.join(DATABASE);
+        let io = |source| OpenError::Io { path: dir.to_owned(), source };
         let committer = Arc::new(Committer::new(now));
-        let writing = Writing { conn, checkpoints };
         let writer = Writer::new(writing, Arc::clone(&committer), sink);
         let writer = writer.map_err(|Trouble { text, .. }| OpenError::Database(text))?;
         let thread = std::thread::Builder::new().name("tidings-writer".into());

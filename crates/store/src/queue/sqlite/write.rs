@@ -17,7 +17,7 @@ use crate::queue::transaction::{Cell, Commit, Database, Fault, Transaction, Trou
 use crate::value::{Row, Value};
 
 /// The connection that writes.
-pub(super) struct Writing {
+pub(crate) struct Writing {
     pub(super) conn: Connection,
     pub(super) checkpoints: Checkpoints,
 }

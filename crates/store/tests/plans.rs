@@ -1,0 +1,157 @@
+//! How the statements of the hot path and of the lists are answered, by what the databases say of their
+//! plans: no table that grows is read from one end to the other.
+
+#[path = "support/postgres.rs"]
+mod server;
+
+use std::collections::BTreeSet;
+use std::sync::Arc;
+
+use rusqlite::Connection;
+use server::PostgresServer;
+use tidings_core::time::Timestamp;
+use tidings_store::{Now, Store, conformance};
+
+/// Those that have a row for each thing that happens.
+const GROWING: &[&str] = &[
+    "queue",
+    "events",
+    "deliveries",
+    "attempts",
+    "directs",
+    "seen",
+    "deliveries_by_webhook",
+    "deliveries_by_event",
+    "deliveries_by_tenant",
+    "events_by_tenant",
+    "tenant_minutes",
+    "webhook_hours",
+    "inbound",
+    "gates",
+    "jobs",
+    "executions",
+    "execution_results",
+    "leads",
+    "lead_deliveries",
+];
+
+fn now() -> Now {
+    Arc::new(|| Timestamp::from_millis(1_795_305_600_000))
+}
+
+/// A hundred tenants with ten webhooks each and a month behind them, as far as statistics can see.
+const MONTH: &str = "
+INSERT INTO tenants SELECT n, 't' || n, NULL, 0 FROM generate_series(2, 100) n;
+INSERT INTO events SELECT n, n % 100 + 1, NULL, 'job.done', n, NULL, NULL, NULL, '{}'
+    FROM generate_series(1, 200000) n;
+INSERT INTO events_by_tenant SELECT tenant, id FROM events WHERE id <= 199000;
+INSERT INTO deliveries SELECT n, n % 100 + 1, n % 1000, 0, n, 1, CASE WHEN n % 50 = 0 THEN 3 ELSE 2 END, 0, 1, 0,
+    n, n, 200, NULL, NULL, 7, 1, 'v1', '', '' FROM generate_series(1, 190000) n;
+INSERT INTO deliveries_by_webhook SELECT webhook, id, status FROM deliveries WHERE id <= 189000;
+INSERT INTO deliveries_by_event SELECT event, webhook, id, status FROM deliveries WHERE id <= 189000;
+INSERT INTO deliveries_by_tenant SELECT tenant, id, status FROM deliveries WHERE id <= 189000;
+UPDATE meta SET value = 189000 WHERE key = 'deliveries_indexed';
+UPDATE meta SET value = 199000 WHERE key = 'events_indexed';
+INSERT INTO queue SELECT n, n % 100 + 1, n % 1000, 0, n, 1, n, n, NULL, 0, 0,
+    CASE WHEN n % 10 = 0 THEN n END, CASE WHEN n % 10 = 0 THEN 1000 END FROM generate_series(190001, 200000) n;
+INSERT INTO attempts SELECT n, 1, n, 7, 1, 'v1', 500, '', '', '', 'http', NULL FROM generate_series(1, 190000, 10) n;
+INSERT INTO directs SELECT n, '{}', '', NULL, n % 3, n / 2 FROM generate_series(1, 190000, 20) n;
+INSERT INTO seen SELECT n % 100 + 1, 1, 'key-' || n, '', NULL, '', n FROM generate_series(1, 100000) n;
+INSERT INTO tenant_minutes (tenant, minute) SELECT n % 100 + 1, n FROM generate_series(1, 100000) n;
+INSERT INTO webhook_hours (webhook, hour) SELECT n % 1000, n FROM generate_series(1, 100000) n;
+INSERT INTO inbound SELECT n, n % 100 + 1, 'github', 'n' || n, NULL, 'a', n FROM generate_series(1, 50000) n;
+INSERT INTO gates SELECT n % 1000, n, n FROM generate_series(1, 50000) n;
+INSERT INTO jobs SELECT n, n % 100 + 1, 1, CASE WHEN n % 20 = 0 THEN 'running' ELSE 'completed' END, 'render',
+    'x' || n, '{}', NULL, '', CASE WHEN n % 20 = 0 THEN n END, n, n FROM generate_series(1, 50000) n;
+INSERT INTO executions SELECT n, n % 100 + 1, 1, NULL, '{}', '', CASE WHEN n % 20 = 0 THEN n END, n, n
+    FROM generate_series(50001, 80000) n;
+INSERT INTO execution_results SELECT n, 1, '{}' FROM generate_series(50001, 80000) n;
+INSERT INTO leads SELECT n, n % 100 + 1, 'l' || n, n % 4, '{}', n FROM generate_series(1, 50000) n;
+INSERT INTO lead_deliveries SELECT n, n % 100 + 1, n FROM generate_series(1, 50000) n;
+ANALYZE;
+";
+
+/// Plans as they are kept for statements that are prepared once, whatever their arguments.
+const SESSION: &str = "SET plan_cache_mode = force_generic_plan; SET jit = off; \
+     SET enable_hashjoin = off; SET enable_mergejoin = off;";
+
+/// What must be found out: that the look at the plans sees something.
+const SCAN: &str = "SELECT COUNT(response_body) FROM deliveries";
+
+/// A sequential scan is not made dear here, as it is in our sessions: the planner is to see no use in it.
+#[test]
+fn on_postgresql_no_growing_table_is_scanned() {
+    let server = PostgresServer::quick();
+    let url = server.database();
+    drop(Store::open_postgres(&url, now(), Box::new(drop)).expect("opens"));
+    server.sql("test_0", MONTH);
+    let mut script = String::from(SESSION);
+    let mut statements = conformance::hot_statements();
+    statements.push(SCAN.to_owned());
+    for (n, sql) in statements.iter().enumerate() {
+        let arguments = vec!["NULL"; highest(sql)];
+        let arguments = if arguments.is_empty() {
+            String::new()
+        } else {
+            format!("({})", arguments.join(", "))
+        };
+        script += &format!(
+            "SELECT 'plan {n}'; PREPARE p{n} AS {sql}; EXPLAIN EXECUTE p{n}{arguments};\n"
+        );
+    }
+    let mut bad = BTreeSet::new();
+    let mut of = String::new();
+    for line in server.sql("test_0", &script).lines() {
+        if let Some(n) = line.strip_prefix("plan ") {
+            of.clone_from(&statements[n.parse::<usize>().expect("a number")]);
+        }
+        let scanned = line.split("Seq Scan on ").nth(1).and_then(|rest| rest.split(' ').next());
+        if scanned.is_some_and(|table| GROWING.contains(&table)) {
+            bad.insert(format!("{}\n    {of}", line.trim()));
+        }
+    }
+    assert!(bad.len() == 1 && bad.iter().all(|it| it.ends_with(SCAN)), "{bad:#?}");
+}
+
+fn highest(sql: &str) -> usize {
+    let numbers = sql.split('$').skip(1).map(|rest| {
+        let digits: String = rest.chars().take_while(char::is_ascii_digit).collect();
+        digits.parse().expect("a number")
+    });
+    numbers.max().unwrap_or(0)
+}
+
+/// SQLite plans without statistics, by what indexes there are.
+#[test]
+fn on_sqlite_no_growing_table_is_scanned() {
+    let dir = tempfile::tempdir().expect("a directory");
+    drop(Store::open_sqlite(dir.path(), now(), Box::new(drop)).expect("opens"));
+    let file = Connection::open(dir.path().join("tidings.db")).expect("opens");
+    let mut bad = Vec::new();
+    let mut statements = conformance::hot_statements();
+    statements.push(SCAN.to_owned());
+    for sql in statements.iter().filter(|sql| !sql.contains("UNNEST")) {
+        let mut statement = file.prepare(&format!("EXPLAIN QUERY PLAN {sql}")).expect("sound");
+        let nulls = vec![None::<i64>; statement.parameter_count()];
+        let details = statement.query_map(rusqlite::params_from_iter(nulls), |row| row.get(3));
+        let details: Vec<String> =
+            details.expect("explained").collect::<Result<_, _>>().expect("texts");
+        for detail in details {
+            // Through an index it is read in its order, up to a limit.
+            let scanned = detail.strip_prefix("SCAN ").filter(|rest| !rest.contains(" USING "));
+            if scanned.is_some_and(|name| GROWING.iter().any(|table| is(sql, table, name))) {
+                bad.push(format!("{detail}\n    {sql}"));
+            }
+        }
+    }
+    assert!(bad.len() == 1 && bad[0].ends_with(SCAN), "{bad:#?}");
+}
+
+/// Whether a plan's name is that of this table in a statement: its own, or another that it is given there
+/// and that no subquery has as well.
+fn is(sql: &str, table: &str, name: &str) -> bool {
+    let holds =
+        |before: &str| [" ", ")"].iter().any(|end| sql.contains(&format!("{before} {name}{end}")));
+    let given = holds(&format!(" FROM {table}")) || holds(&format!(" JOIN {table}"));
+    name == table || (given && !holds(")"))
+}
