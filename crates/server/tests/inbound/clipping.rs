@@ -1,6 +1,8 @@
 //! Clipping workers report: their jobs here follow, each report once, in their order.
 
 use serde_json::{Value, json};
+use tidings_core::jobs::Report;
+use tidings_server::sources::jobs::change;
 
 use crate::harness::{Receiver, Tidings};
 use crate::{Received as _, received, report, start};
@@ -231,5 +233,31 @@ async fn many_reports_at_once_are_taken_one_after_the_other() {
     let of = |name: &str| events.iter().filter(|event| event["type"] == name).count();
     assert_eq!((of("clipping.job.progress"), of("notification.clipping.started")), (40, 1));
     assert_eq!(of("job.started"), 1);
+    tidings.stop().await;
+}
+
+/// As another node would, or the job's deadline: whoever is slower decides again, and nothing is lost.
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn a_report_is_decided_again_when_another_was_faster() {
+    let tidings = start().await;
+    let (id, path) = submit(&tidings, json!({})).await;
+    let (app, job) = (tidings.app(), id.parse().expect("an id"));
+    for percent in 1..=50_u64 {
+        let body = told(&id, "job.progress", "rendering", percent, json!({"timestamp": "?"}));
+        let total = Report { total_clips: Some(percent), ..Report::default() };
+        // It waits for no turn.
+        let beside =
+            change(&app.parts, tidings_store::catalogue::tenants::DEFAULT, job, |job, now| {
+                job.report(total.clone(), now)
+            });
+        let (reply, beside) = tokio::join!(report(&tidings, body.to_string()), beside);
+        reply.expect_received();
+        beside.expect("it is taken");
+        let job = tidings.get(&path).await.expect(200);
+        assert_eq!(
+            (&job["progress_percent"], &job["total_clips"]),
+            (&json!(percent), &json!(percent))
+        );
+    }
     tidings.stop().await;
 }
