@@ -1,11 +1,15 @@
 //! What one event with one delivery and its settlement costs: four rows, committed and synced.
 //!
-//! `cargo run --release -p tidings-store --example commit_cost -- [directory]`
+//! `cargo run --release -p tidings-store --example commit_cost -- [directory | postgres]`
 //!
 //! A closed loop keeps so many deliveries on their way that the batches have about the size that the
-//! table names. The directory must be on a real disk, or the syncs cost nothing.
+//! table names. The directory must be on a real disk, or the syncs cost nothing. `postgres` starts a server
+//! of its own where temporary files go, and the same holds for that place; the processor time is ours alone.
 
 #![expect(clippy::disallowed_methods, reason = "a measurement reads the real clock")]
+
+#[path = "../tests/support/postgres.rs"]
+mod postgres;
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -29,6 +33,27 @@ fn now() -> Timestamp {
     Timestamp::from_millis(since.as_millis() as i64)
 }
 
+/// Where the stores are that are measured.
+enum Place {
+    Below(PathBuf),
+    Postgres(postgres::PostgresServer),
+}
+
+/// A new store.
+enum Fresh {
+    Directory(tempfile::TempDir),
+    Database(String),
+}
+
+impl Place {
+    fn fresh(&self) -> Fresh {
+        match self {
+            Self::Below(dir) => Fresh::Directory(tempfile::tempdir_in(dir).expect("a directory")),
+            Self::Postgres(server) => Fresh::Database(server.database()),
+        }
+    }
+}
+
 struct Bench {
     store: Store,
     told: UnboundedReceiver<Vec<Committed>>,
@@ -38,7 +63,7 @@ struct Bench {
 }
 
 impl Bench {
-    fn open(dir: &Path) -> Self {
+    fn open(fresh: &Fresh) -> Self {
         let (sender, told) = unbounded_channel();
         let commits = Arc::new(AtomicU64::new(0));
         let counted = Arc::clone(&commits);
@@ -46,7 +71,13 @@ impl Bench {
             counted.fetch_add(1, Ordering::Relaxed);
             drop(sender.send(batch));
         };
-        let store = Store::open_sqlite(dir, Arc::new(now), Box::new(sink)).expect("opens");
+        let (now, sink): (tidings_store::Now, tidings_store::Sink) =
+            (Arc::new(now), Box::new(sink));
+        let store = match fresh {
+            Fresh::Directory(dir) => Store::open_sqlite(dir.path(), now, sink),
+            Fresh::Database(url) => Store::open_postgres(url, now, sink),
+        };
+        let store = store.expect("opens");
         Self { store, told, commits, ids: IdSource::new(0, 0), published: 0 }
     }
 
@@ -185,10 +216,10 @@ fn cpu_s() -> f64 {
     ticks / 100.0
 }
 
-async fn table(dir: &Path, history: usize) {
+async fn table(place: &Place, history: usize) {
     for webhooks in [1, 1_000] {
-        let dir = tempfile::tempdir_in(dir).expect("a directory");
-        let mut bench = Bench::open(dir.path());
+        let fresh = place.fresh();
+        let mut bench = Bench::open(&fresh);
         bench.fill(history.max(1_000), webhooks).await;
         if history > 0 {
             bench.store.maintain().await.expect("maintained");
@@ -207,9 +238,9 @@ async fn table(dir: &Path, history: usize) {
 }
 
 /// What start-up and paging cost when a million deliveries are owed.
-async fn backlog(dir: &Path) {
-    let dir = tempfile::tempdir_in(dir).expect("a directory");
-    let mut bench = Bench::open(dir.path());
+async fn backlog(place: &Place) {
+    let fresh = place.fresh();
+    let mut bench = Bench::open(&fresh);
     for _ in 0..2_000 {
         let publication = bench.publication(500, 1_000);
         bench.store.publish(publication).await.expect("published");
@@ -228,7 +259,7 @@ async fn backlog(dir: &Path) {
     bench.store.close().await;
     println!("closed in {:.0} ms", ms(begun));
     let begun = Instant::now();
-    let bench = Bench::open(dir.path());
+    let bench = Bench::open(&fresh);
     println!("opened in {:.0} ms", ms(begun));
     let begun = Instant::now();
     bench.store.maintain().await.expect("maintained");
@@ -238,14 +269,22 @@ async fn backlog(dir: &Path) {
 
 #[tokio::main(flavor = "current_thread")]
 async fn main() {
-    let dir = std::env::args().nth(1).map_or_else(|| PathBuf::from("target"), PathBuf::from);
+    let (place, dir) = match std::env::args().nth(1).as_deref() {
+        Some("postgres") => {
+            (Place::Postgres(postgres::PostgresServer::durable()), std::env::temp_dir())
+        }
+        given => {
+            let dir = PathBuf::from(given.unwrap_or("target"));
+            (Place::Below(dir.clone()), dir)
+        }
+    };
     println!("fdatasync of a page: {:.2} ms", sync_ms(&dir));
     println!("|   history | hooks | size |   µs   | CPU µs | actual |");
     tokio::task::LocalSet::new()
         .run_until(async {
-            table(&dir, 0).await;
-            table(&dir, 1_000_000).await;
-            backlog(&dir).await;
+            table(&place, 0).await;
+            table(&place, 1_000_000).await;
+            backlog(&place).await;
         })
         .await;
 }

@@ -215,6 +215,39 @@ async fn a_commit_that_was_made_but_not_answered_is_told_once() {
     assert_eq!(proxy.cuts(), 2);
 }
 
+/// What a batch costs does not grow with it: docs/benchmarks.md tells the figures.
+#[tokio::test]
+async fn a_batch_takes_three_round_trips() {
+    let proxy = Proxy::before(SERVER.socket());
+    let database = Database::new();
+    let url = format!("postgres://tidings@{}/{}", proxy.address(), database.name());
+    let factory = Database(url);
+    let mut world = World::new(&factory);
+    let webhook = world.webhook_id();
+    // Every statement is prepared once.
+    let owed = world.publish(&[webhook]).await.remove(0);
+    world.succeed(&owed).await;
+    world.store.maintain().await.expect("maintained");
+    for size in [1, 100] {
+        proxy.take_traffic();
+        let owed = world.publish(&vec![webhook; size]).await;
+        let (statements, round_trips) = proxy.take_traffic();
+        println!("{size} published: {statements} statements in {round_trips} round trips");
+        assert!(statements <= 10 && round_trips <= 3, "{size}: {statements}, {round_trips}");
+        for owed in &owed {
+            world.store.settle(Box::new(world.success(owed)));
+        }
+        let mut settled = 0;
+        while settled < size {
+            settled += world.told().await.len();
+        }
+        let (statements, round_trips) = proxy.take_traffic();
+        println!("{size} settled: {statements} statements in {round_trips} round trips");
+        // Two batches at most: the first settlement may go alone.
+        assert!(statements <= 20 && round_trips <= 6, "{size}: {statements}, {round_trips}");
+    }
+}
+
 #[tokio::test]
 async fn a_commit_that_never_arrived_is_made_again_or_refused() {
     let proxy = Proxy::before(SERVER.socket());

@@ -34,7 +34,7 @@ pub struct Migrate {
     /// Move to this store; without it, to the one of the settings
     #[arg(long, value_name = "STORE", requires = "from")]
     to: Option<Place>,
-    /// Move this tenant only, by its name
+    /// Move this tenant only, by its name or its id
     #[arg(long, value_name = "NAME", requires = "from")]
     tenant: Option<String>,
     /// Give up the move from --from: that store can be used again

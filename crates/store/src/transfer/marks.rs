@@ -63,9 +63,7 @@ impl Source {
         for sql in OWED_ELSEWHERE {
             tx.execute(sql, std::slice::from_ref(&id))?;
         }
-        for sql in DELETED {
-            tx.execute(sql, &[now.into(), id.clone()])?;
-        }
+        tx.execute(DELETE_WEBHOOKS, &[now.into(), Value::Blob([].into()), id])?;
         for statement in tenants::delete(TenantId::from_i64(tenant)) {
             tx.execute(statement.sql, &statement.args)?;
         }
@@ -114,8 +112,8 @@ const OWED_ELSEWHERE: &[&str] = &[
     "DELETE FROM webhook_hours WHERE webhook IN (SELECT id FROM webhooks WHERE tenant = $1)",
     "DELETE FROM api_keys WHERE tenant = $1",
 ];
-const DELETED: &[&str] =
-    &["UPDATE webhooks SET deleted_at = $1 WHERE tenant = $2 AND deleted_at IS NULL"];
+const DELETE_WEBHOOKS: &str = "UPDATE webhooks SET deleted_at = $1, secrets = $2 \
+     WHERE tenant = $3 AND deleted_at IS NULL";
 
 fn read(tx: &mut dyn Transaction, key: &str) -> Result<Option<i64>, Trouble> {
     let rows = tx.rows("SELECT value FROM meta WHERE key = $1", &[key.into()])?;

@@ -17,6 +17,7 @@ mod tables;
 pub(crate) use marks::refuse;
 pub use place::{NoPlace, Place};
 
+use tidings_core::id::TenantId;
 use tidings_core::time::Timestamp;
 
 use self::copy::Copier;
@@ -33,7 +34,7 @@ use crate::value::Value;
 pub struct Transfer {
     pub from: Place,
     pub to: Place,
-    /// The name of one tenant, or its id as a number; none: all of it.
+    /// The name of one tenant, or its id; none: all of it.
     pub tenant: Option<String>,
     /// Names this attempt, should it be the first: drawn by the caller.
     pub id: i64,
@@ -238,7 +239,7 @@ fn is_bare(tx: &mut dyn Transaction, whose: Whose) -> Result<bool, Trouble> {
 
 fn find_tenant(tx: &mut dyn Transaction, name: &str) -> Result<Option<i64>, Trouble> {
     let by_name = tx.rows("SELECT id FROM tenants WHERE name = $1", &[name.into()])?;
-    let rows = match name.parse::<i64>() {
+    let rows = match name.parse::<TenantId>() {
         Ok(id) if by_name.is_empty() => {
             tx.rows("SELECT id FROM tenants WHERE id = $1", &[id.into()])?
         }
