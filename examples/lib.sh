@@ -1,7 +1,11 @@
-# What the examples share: a server and a receiver of its own, on free ports, in a directory of its own.
+# What the examples share: a server and a receiver (which verifies with $secret, if there is one) of its own, on free ports, in a directory of its own.
 set -euo pipefail
-tidings=${TIDINGS:-tidings}
-command -v "$tidings" >/dev/null || { echo "set TIDINGS to the tidings binary" >&2; exit 1; }
+root=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)
+# TIDINGS names another binary than the one that is built here.
+if [ -z "${TIDINGS:-}" ]; then
+    (cd "$root" && cargo build --release --quiet)
+fi
+tidings=${TIDINGS:-$root/target/release/tidings}
 dir=$(mktemp -d)
 pids=()
 finish() {
@@ -26,7 +30,7 @@ waits_for() {
     >"$dir/serve" 2>"$dir/log" &
 pids+=($!)
 api=$(waits_for "$dir/serve" 'listening on (http://[0-9.:]+)')
-"$tidings" listen --port 0 --raw >"$dir/received" 2>&1 &
+"$tidings" listen --port 0 --raw ${secret:+--secret "$secret"} >"$dir/received" 2>&1 &
 pids+=($!)
 receiver=$(waits_for "$dir/received" '(http://127\.0\.0\.1:[0-9]+)')
 

@@ -1,12 +1,12 @@
 #!/bin/sh
 # Leads, from their capture to the services that are to have them, in ten seconds and on this machine.
-# Needs python3 and curl. TIDINGS names the binary, if it is not target/release/tidings.
+# Needs python3 and curl. TIDINGS names another binary than the one that is built here.
 set -eu
 here=$(cd "$(dirname "$0")" && pwd)
-tidings=${TIDINGS:-$here/../../target/release/tidings}
-if [ ! -x "$tidings" ]; then
-    (cd "$here/../.." && cargo build --release)
+if [ -z "${TIDINGS:-}" ]; then
+    (cd "$here/../.." && cargo build --release --quiet)
 fi
+tidings=${TIDINGS:-$here/../../target/release/tidings}
 dir=$(mktemp -d)
 # Ends what was started here, by its number.
 trap 'kill $server $services 2>/dev/null; rm -rf "$dir"' EXIT

@@ -22,6 +22,13 @@ fn tells(text: &str, parts: &[&str]) {
 }
 
 #[test]
+fn a_webhook_gets_what_it_wants_alone() {
+    let told = run("webhooks");
+    tells(&told, &["of production: owed to 1", "of staging: owed to 0"]);
+    tells(&told, &["job.failed  signature valid", r#""successful_deliveries":2"#]);
+}
+
+#[test]
 fn a_job_tells_its_callback() {
     let told = run("jobs");
     tells(&told, &["50 reports of progress became", r#""event":"job.started""#]);
