@@ -1,4 +1,5 @@
-# What the examples share: a server and a receiver (which verifies with $secret, if there is one) of its own, on free ports, in a directory of its own.
+# What the examples share: a server and a receiver of its own, on free ports, in a directory of its own.
+# With $secret the receiver verifies.
 set -euo pipefail
 root=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)
 # TIDINGS names another binary than the one that is built here.

@@ -25,7 +25,7 @@ fn tells(text: &str, parts: &[&str]) {
 fn a_webhook_gets_what_it_wants_alone() {
     let told = run("webhooks");
     tells(&told, &["of production: owed to 1", "of staging: owed to 0"]);
-    tells(&told, &["job.failed  signature valid", r#""successful_deliveries":2"#]);
+    tells(&told, &["job.failed  signature verified", r#""successful_deliveries":2"#]);
 }
 
 #[test]
