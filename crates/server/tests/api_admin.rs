@@ -275,6 +275,15 @@ async fn an_idempotency_key_makes_one_tenant_and_one_key() {
     tidings.stop().await;
 }
 
+#[tokio::test]
+async fn a_request_names_one_host() {
+    let tidings = Tidings::start().await;
+    let twice = tidings.client.with_header("host", "localhost");
+    assert_eq!(twice.get("/api/events").await.problem(400)["code"], "invalid_request");
+    tidings.client.get("/api/events").await.expect(200);
+    tidings.stop().await;
+}
+
 /// Without keys the browser of this machine must not serve a page from elsewhere.
 #[tokio::test]
 async fn a_foreign_page_is_refused_without_keys() {

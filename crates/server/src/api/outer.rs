@@ -22,8 +22,12 @@ const REQUEST_ID_BYTES_MAX: usize = 64;
 /// boxed once for each request, which made up 4 % of a publish.
 pub async fn outer(app: Arc<App>, mut router: Router, request: Request<Incoming>) -> Response {
     let id = request_id(request.headers(), &app.requests);
-    let answered = AssertUnwindSafe(router.call(request)).catch_unwind().await;
-    let mut response = answered.map_or_else(|_| panicked(), |Ok(response)| response);
+    let mut response = if request.headers().get_all(header::HOST).iter().nth(1).is_some() {
+        two_hosts()
+    } else {
+        let answered = AssertUnwindSafe(router.call(request)).catch_unwind().await;
+        answered.map_or_else(|_| panicked(), |Ok(response)| response)
+    };
     if let Some(problem) = response.extensions_mut().remove::<Problem>() {
         let text = id.to_str().unwrap_or_default();
         if problem.status.is_server_error() {
@@ -46,6 +50,12 @@ fn request_id(headers: &HeaderMap, requests: &AtomicU64) -> HeaderValue {
         Some(id) => id.clone(),
         None => HeaderValue::from(requests.fetch_add(1, Ordering::Relaxed)),
     }
+}
+
+/// RFC 9112, 3.2: 400, for whoever stands in between may have gone by the other one.
+fn two_hosts() -> Response {
+    let detail = "a request names one host";
+    Problem::new(StatusCode::BAD_REQUEST, "invalid_request", detail).into_response()
 }
 
 /// 500 for a fault of ours; the panic's own message is in the log.
