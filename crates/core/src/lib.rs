@@ -17,6 +17,7 @@ pub mod lead;
 pub mod outcome;
 pub mod publication;
 pub mod settlement;
+pub mod shard;
 pub mod stats;
 pub mod webhook;
 
@@ -42,3 +43,4 @@ pub mod clipping;
 
 // The machine.
 pub mod dispatch;
+pub mod leases;
