@@ -60,6 +60,7 @@ fn run(rules: Rules, expires_at: Option<Timestamp>, delivery: i64, met: Met) -> 
                         }
                     }
                 }
+                Command::Drained { .. } => unreachable!("there is one node"),
                 Command::Page { lane, .. } => {
                     dispatcher.handle(Signal::Paged { lane, rows: Vec::new(), all: true }, now);
                 }

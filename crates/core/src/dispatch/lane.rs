@@ -102,9 +102,20 @@ impl LaneQueue {
         }
     }
 
-    /// The store has rows of this lane, none ready before `next`.
-    pub(super) fn waits_in_store(&mut self, next: Timestamp) {
+    /// The store has rows of this lane that are not here, none ready before `next`.
+    pub(super) fn waits_in_store(&mut self, next: Timestamp, held: &mut Held) {
+        while self.rows.back().is_some_and(|last| last.ready_at >= next) {
+            self.drop_last(held);
+        }
         self.leave_out((next, DeliveryId::from_i64(0)));
+    }
+
+    /// Forgets all but what is given out: another node works this lane off.
+    pub(super) fn forget(&mut self, held: &mut Held) {
+        while let Some(last) = self.rows.pop_back() {
+            held.let_go(&last);
+        }
+        (self.dirty, self.paging) = (false, None);
     }
 
     /// A row is only in the store from now on.

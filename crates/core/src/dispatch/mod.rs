@@ -14,6 +14,7 @@
 mod gates;
 mod lane;
 mod pace;
+mod shards;
 mod webhook;
 
 #[cfg(test)]
@@ -30,10 +31,12 @@ use crate::health::{Health, HealthNews};
 use crate::id::{DeliveryId, JobId, WebhookId};
 use crate::limits;
 use crate::settlement::{Attempt, Reason, Settlement, Verdict};
+use crate::shard::{self, SHARDS};
 use crate::time::{MINUTE_MS, SECOND_MS, Timestamp};
 use crate::verdict::{Met, Rules};
 use crate::webhook::RateLimit;
 
+pub use shards::Shards;
 use webhook::{Turn, WebhookLanes};
 
 /// What the dispatcher is told.
@@ -62,6 +65,11 @@ pub enum Signal {
     Settled { lane: Lane, id: DeliveryId, again: Option<Owed> },
     /// A row left the queue in another way (cancelled, webhook gone).
     Ended { lane: Lane, id: DeliveryId },
+    /// Which shards are this node's from now on. Until it is said, all are.
+    Shards(Shards),
+    /// Nothing is attempted at this webhook, or in this origin's lane, before then: another node may
+    /// have done so just now.
+    Wait { webhook: WebhookId, until: Timestamp },
     /// No further attempts: the node is about to stop.
     Drain,
 }
@@ -85,6 +93,8 @@ pub enum Command {
     Settle { settlement: Box<Settlement>, news: Vec<News> },
     /// Read the least `limit` rows of the lane. Answered by [`Signal::Paged`] or `PageFailed`.
     Page { lane: Lane, limit: usize },
+    /// Nothing is given out any more in a shard that was taken away.
+    Drained { shard: u8 },
 }
 
 /// What a settlement means to the owner of the webhook: announced as operational events.
@@ -237,6 +247,11 @@ pub struct Dispatcher {
     held: Held,
     outbox: VecDeque<Command>,
     draining: bool,
+    shards: Shards,
+    /// Flights by shard.
+    busy: Box<[u32; SHARDS]>,
+    /// Nothing starts: whether the shards are this node's still is not known.
+    suspended: bool,
 }
 
 impl Dispatcher {
@@ -259,6 +274,9 @@ impl Dispatcher {
             },
             outbox: VecDeque::new(),
             draining: false,
+            shards: Shards::default(),
+            busy: Box::new([0; SHARDS]),
+            suspended: false,
         }
     }
 
@@ -282,6 +300,13 @@ impl Dispatcher {
             Signal::Moved(owed) => self.moved(owed, now),
             Signal::Settled { lane, id, again } => self.settled(lane, id, again, now),
             Signal::Ended { lane, id } => self.ended(lane, id, now),
+            Signal::Shards(shards) => self.set_shards(shards, now),
+            Signal::Wait { webhook, until } => {
+                if let Some(lanes) = self.webhooks.get_mut(&webhook) {
+                    lanes.wait_until(until);
+                    self.ring_up(webhook);
+                }
+            }
             Signal::Drain => self.draining = true,
         }
     }
@@ -293,7 +318,7 @@ impl Dispatcher {
             if let Some(command) = self.outbox.pop_front() {
                 return Some(command);
             }
-            if self.draining || !self.has_room() {
+            if self.draining || self.suspended || !self.has_room() {
                 return None;
             }
             let id = self.ring.pop_front()?;
@@ -346,6 +371,9 @@ impl Dispatcher {
         let slow_allowed = self.has_room_for_slow();
         let Some(lanes) = self.webhooks.get_mut(&id) else { return };
         lanes.in_ring = false;
+        if !self.shards.open.has(shard::of(id)) {
+            return;
+        }
         lanes.request_pages(self.limits.page_rows, now, &mut self.outbox);
         match lanes.take_turn(now, slow_allowed, &mut self.held) {
             Turn::Attempt(owed) => {
@@ -354,6 +382,7 @@ impl Dispatcher {
                 let flight =
                     Flight { revision, attempted: false, recheck: false, ended: false, job };
                 self.flights.insert(owed.id, flight);
+                self.busy[usize::from(shard::of(id))] += 1;
                 self.in_flight += 1;
                 self.outbox.push_back(Command::Attempt(owed));
                 self.ring_up(id);
@@ -363,6 +392,7 @@ impl Dispatcher {
                 let flight =
                     Flight { revision, attempted: true, recheck: false, ended: false, job: None };
                 self.flights.insert(owed.id, flight);
+                self.busy[usize::from(shard::of(id))] += 1;
                 self.settle_untried(owed, Status::Expired, Reason::Expired, now);
                 self.ring_up(id);
             }
@@ -391,8 +421,11 @@ impl Dispatcher {
     }
 
     fn lane_waits(&mut self, lane: Lane, next: Timestamp) {
+        if !self.shards.held.has(shard::of(lane.webhook)) {
+            return;
+        }
         let Some(lanes) = lanes_of(lane, &mut self.webhooks, &self.limits) else { return };
-        lanes.lane(lane.slot).waits_in_store(next);
+        lanes.lane(lane.slot).waits_in_store(next, &mut self.held);
         self.ring_up(lane.webhook);
     }
 
@@ -402,15 +435,26 @@ impl Dispatcher {
             return;
         }
         let id = owed.lane.webhook;
+        if !self.shards.held.has(shard::of(id)) {
+            return;
+        }
         let Some(lanes) = lanes_of(owed.lane, &mut self.webhooks, &self.limits) else {
             // Planned before the webhook was gone, committed after its queue was ended.
             return self.settle_untried(owed, Status::Failed, Reason::Inactive, now);
         };
-        lanes.lane(owed.lane.slot).admit(owed, &mut self.held);
+        if self.shards.is_shared && lanes.is_ordered() {
+            // Another node may have committed an earlier one: the page has both, in their order.
+            lanes.lane(owed.lane.slot).waits_in_store(owed.ready_at, &mut self.held);
+        } else {
+            lanes.lane(owed.lane.slot).admit(owed, &mut self.held);
+        }
         self.ring_up(id);
     }
 
     fn paged(&mut self, lane: Lane, rows: Vec<Owed>, all: bool) {
+        if !self.shards.held.has(shard::of(lane.webhook)) {
+            return;
+        }
         let Some(lanes) = self.webhooks.get_mut(&lane.webhook) else { return };
         let flights = &self.flights;
         let fresh = rows.into_iter().filter(|row| !flights.contains_key(&row.id));
@@ -475,12 +519,16 @@ impl Dispatcher {
     }
 
     fn returned(&mut self, mut owed: Owed, now: Timestamp) {
-        let ended = self.flights.remove(&owed.id).is_some_and(|flight| flight.ended);
+        let ended = self.landed(owed.lane, owed.id).is_some_and(|flight| flight.ended);
         self.in_flight -= 1;
         if let Some(lanes) = self.webhooks.get_mut(&owed.lane.webhook) {
             let job = owed.gate.map(|gate| gate.job);
             lanes.slot_free(owed.id);
             lanes.landed(owed.lane.slot, owed.id, job, &mut self.held);
+            if self.shards.is_shared && lanes.is_ordered() {
+                // It is read again, and the store knows of no wait.
+                lanes.wait_until(now + RETURNED_RETRY_MS);
+            }
         }
         if ended {
             return self.ring_up(owed.lane.webhook);
@@ -499,15 +547,13 @@ impl Dispatcher {
     }
 
     fn settled(&mut self, lane: Lane, id: DeliveryId, again: Option<Owed>, now: Timestamp) {
-        let flight = self.flights.remove(&id);
+        let flight = self.landed(lane, id);
         if let Some(lanes) = self.webhooks.get_mut(&lane.webhook) {
             match &flight {
                 None => lanes.remove(lane.slot, id, &mut self.held),
                 Some(flight) => {
                     if flight.recheck && again.is_none() {
-                        let queue = lanes.lane(lane.slot);
-                        queue.release(&mut self.held);
-                        queue.waits_in_store(Timestamp::default());
+                        lanes.lane(lane.slot).waits_in_store(Timestamp::default(), &mut self.held);
                     }
                     lanes.landed(lane.slot, id, flight.job, &mut self.held);
                 }

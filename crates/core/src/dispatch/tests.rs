@@ -3,6 +3,7 @@
 
 mod direct;
 mod gates;
+mod shards;
 
 use std::collections::BTreeMap;
 
@@ -25,6 +26,8 @@ struct Stage {
     rows: BTreeMap<(Lane, Timestamp, DeliveryId), Owed>,
     started: Vec<Owed>,
     pages: usize,
+    /// Shards of which nothing is given out any more.
+    drained: Vec<u8>,
     ended: Vec<(DeliveryId, Status, Reason)>,
     news: Vec<News>,
     /// Settlements that wrote health, and that switched something off.
@@ -43,6 +46,7 @@ impl Stage {
             rows: BTreeMap::new(),
             started: Vec::new(),
             pages: 0,
+            drained: Vec::new(),
             ended: Vec::new(),
             news: Vec::new(),
             healths: 0,
@@ -74,6 +78,7 @@ impl Stage {
                     let all = rows.len() < limit;
                     self.dispatcher.handle(Signal::Paged { lane, rows, all }, self.now);
                 }
+                Command::Drained { shard } => self.drained.push(shard),
             }
         }
     }

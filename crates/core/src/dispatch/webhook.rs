@@ -47,6 +47,8 @@ pub(super) struct WebhookLanes {
     rules: Arc<Rules>,
     health: Health,
     pace: Pace,
+    /// Nothing is attempted before: another node may have done so just now.
+    wait_until: Timestamp,
     /// Attempts at once that the receiver has shown it can bear.
     window: u32,
     /// It has succeeded, and not timed out since.
@@ -75,6 +77,7 @@ impl WebhookLanes {
             rules: settings.rules,
             health: settings.health.unwrap_or_default(),
             pace: Pace::default(),
+            wait_until: Timestamp::default(),
             window: WINDOW_START,
             has_answered: false,
             running: VecDeque::new(),
@@ -105,6 +108,14 @@ impl WebhookLanes {
 
     pub(super) fn health(&self) -> &Health {
         &self.health
+    }
+
+    pub(super) fn is_ordered(&self) -> bool {
+        self.ordered
+    }
+
+    pub(super) fn wait_until(&mut self, until: Timestamp) {
+        self.wait_until = self.wait_until.max(until);
     }
 
     pub(super) fn revision(&self) -> u32 {
@@ -141,6 +152,12 @@ impl WebhookLanes {
         }
     }
 
+    /// Forgets its rows: another node works them off.
+    pub(super) fn forget(&mut self, held: &mut Held) {
+        self.lanes.values_mut().for_each(|lane| lane.forget(held));
+        drop(self.gates.release(held));
+    }
+
     /// Asks for the pages that its lanes need.
     pub(super) fn request_pages(
         &mut self,
@@ -175,6 +192,9 @@ impl WebhookLanes {
                 self.give_memory_back(held);
             }
             return Turn::Wait(until);
+        }
+        if self.wait_until > now {
+            return Turn::Wait(self.wait_until);
         }
         let most = if self.health.is_probing() { 1 } else { self.concurrency.min(self.window) };
         if self.in_flight >= most {

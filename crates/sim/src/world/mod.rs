@@ -231,6 +231,7 @@ impl World {
             match command {
                 Command::Attempt(owed) => self.attempt(owed)?,
                 Command::Settle { settlement, .. } => self.write(Write::Settle(settlement)),
+                Command::Drained { .. } => return Err("a shard went".to_owned()),
                 Command::Page { lane, limit } => {
                     self.summary.pages += 1;
                     let at = self.now + self.random.between(0, 20);
