@@ -76,6 +76,12 @@ impl<K> Id<K> {
         Timestamp::from_millis((self.0 >> (NODE_BITS + SEQUENCE_BITS)) + EPOCH_MS)
     }
 
+    /// The node that made it.
+    #[must_use]
+    pub const fn node(self) -> u16 {
+        (self.0 >> SEQUENCE_BITS & ((1 << NODE_BITS) - 1)) as u16
+    }
+
     /// The least id that can have been made at `at`: the bound of a search by time. Moments that no id
     /// can have (before 2020, after 2089) lie before and after all ids.
     #[must_use]
@@ -234,6 +240,7 @@ mod tests {
         assert_eq!(first.to_string().parse::<WebhookId>(), Ok(first));
         assert!(first < second && first.to_string() < second.to_string());
         assert_eq!(first.created_at(), now);
+        assert_eq!(first.node(), 3);
         assert!(WebhookId::floor(now) <= first);
         assert!(WebhookId::floor(Timestamp::from_millis(i64::MIN)) < first);
         for late in [4_102_444_800_000, 253_402_300_799_999, i64::MAX] {

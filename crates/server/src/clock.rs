@@ -51,6 +51,18 @@ impl Clock {
         (self.wall)()
     }
 
+    /// What has passed since the machine was started, also while it or this process slept: for what must
+    /// not last longer than somebody else believes. It has nothing to do with [`Self::now`].
+    #[must_use]
+    pub fn awake(&self) -> Timestamp {
+        #[cfg(target_os = "linux")]
+        const CLOCK: rustix::time::ClockId = rustix::time::ClockId::Boottime;
+        #[cfg(not(target_os = "linux"))]
+        const CLOCK: rustix::time::ClockId = rustix::time::ClockId::Monotonic;
+        let passed = rustix::time::clock_gettime(CLOCK);
+        Timestamp::from_millis(passed.tv_sec * 1_000 + passed.tv_nsec / 1_000_000)
+    }
+
     /// The clock as the store takes it.
     #[must_use]
     pub fn as_fn(&self) -> tidings_store::Now {

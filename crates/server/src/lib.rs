@@ -13,6 +13,7 @@ pub mod engine;
 pub mod http_server;
 pub mod live;
 pub mod metrics;
+pub mod nodes;
 pub mod notify;
 pub mod patience;
 pub mod profiles;

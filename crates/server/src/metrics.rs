@@ -39,6 +39,8 @@ pub struct Metrics {
     pub live_dropped: Counter,
     connections: Gauge,
     connections_max: Gauge,
+    shards: Gauge,
+    nodes: Gauge,
     pub http_requests: Vec<(u16, Counter)>,
     pub commit_refused: Counter,
     lead_attempts: Counter,
@@ -95,6 +97,8 @@ impl Metrics {
             live_dropped: counter("tidings_live_dropped_total"),
             connections: gauge("tidings_database_connections"),
             connections_max: gauge("tidings_database_connections_max"),
+            shards: gauge("tidings_shards"),
+            nodes: gauge("tidings_nodes"),
             http_requests: classes.collect(),
             commit_refused: counter("tidings_writes_refused_total"),
             lead_attempts: counter("tidings_lead_attempts_total"),
@@ -158,7 +162,10 @@ impl Metrics {
         state: &EngineState,
         listeners: usize,
         database: Option<Connections>,
+        (shards, nodes): (usize, usize),
     ) -> String {
+        self.shards.set(shards as f64);
+        self.nodes.set(nodes as f64);
         self.live_listeners.set(listeners as f64);
         self.in_flight.set(state.in_flight as f64);
         self.unsettled.set(state.unsettled as f64);
@@ -206,6 +213,8 @@ fn describe(recorder: &PrometheusRecorder) {
             "Connections to PostgreSQL now; 0 with the embedded store.",
         ),
         ("tidings_database_connections_max", "The most that there ever are."),
+        ("tidings_shards", "Of 256 shards, those whose deliveries this node attempts."),
+        ("tidings_nodes", "Nodes on this database whose lease runs, this one among them."),
         ("tidings_build_info", "The version that runs."),
     ];
     for (name, text) in gauges {

@@ -186,6 +186,13 @@ impl Registry {
         self.webhooks.read().unwrap_or_else(PoisonError::into_inner).get(&id).cloned()
     }
 
+    /// Every webhook, in no order.
+    #[must_use]
+    pub fn all(&self) -> Vec<Arc<Outgoing>> {
+        let all = self.webhooks.read().unwrap_or_else(PoisonError::into_inner);
+        all.values().cloned().collect()
+    }
+
     /// A webhook of this tenant.
     #[must_use]
     pub fn webhook(&self, tenant: TenantId, id: WebhookId) -> Option<Arc<Outgoing>> {

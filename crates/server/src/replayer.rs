@@ -21,6 +21,8 @@ use crate::engine::Parts;
 
 /// After trouble of the store, so much later.
 const TROUBLE_MS: i64 = SECOND_MS;
+/// While another node works them off, this one looks so often whether it is to take over.
+const ELSEWHERE_MS: i64 = SECOND_MS;
 /// Events that a count reads at once.
 const COUNT_PAGE: usize = 1_000;
 
@@ -70,6 +72,9 @@ async fn run(parts: &Parts, wake: &Notify) {
 
 /// A step of every replay that is due; when the next is.
 async fn round(parts: &Parts) -> Result<Option<Timestamp>, ReadError> {
+    if !parts.membership.keeps_house() {
+        return Ok(Some(parts.clock.now() + ELSEWHERE_MS));
+    }
     let mut next = None;
     for replay in parts.store.running_replays().await? {
         let now = parts.clock.now();

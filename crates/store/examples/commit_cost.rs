@@ -75,7 +75,7 @@ impl Bench {
             (Arc::new(now), Box::new(sink));
         let store = match fresh {
             Fresh::Directory(dir) => Store::open_sqlite(dir.path(), now, sink),
-            Fresh::Database(url) => Store::open_postgres(url, now, sink),
+            Fresh::Database(url) => Store::open_postgres(url, "bench", now, sink),
         };
         let store = store.expect("opens");
         Self { store, told, commits, ids: IdSource::new(0, 0), published: 0 }

@@ -46,6 +46,8 @@ pub struct Change {
     pub publications: Vec<Publication>,
     /// New deliveries of events that there are; when one of the events is gone it is a conflict.
     pub owed: Vec<Owed>,
+    /// The version of the catalogue that the publications were planned with, if it matters.
+    pub planned_at: Option<i64>,
 }
 
 /// Makes a creating request idempotent.

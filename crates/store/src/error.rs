@@ -20,6 +20,9 @@ pub enum WriteError {
     /// What was to be changed has changed meanwhile, or exists already.
     #[error("it was changed by someone else meanwhile")]
     Conflict,
+    /// It was planned with a catalogue that another node has changed since; planned anew it can be made.
+    #[error("the catalogue has changed meanwhile")]
+    Stale,
     #[error("not found")]
     NotFound,
     /// It cannot be sent again while it is still being delivered.
@@ -58,12 +61,14 @@ pub enum OpenError {
     NewerSchema { found: i64, known: i64 },
     #[error("Could not connect to PostgreSQL at {place}: {why}")]
     Unreachable { place: String, why: String },
-    /// Two nodes on one database would each send what is owed.
-    #[error(
-        "another tidings process uses the database {0}; this version runs one node on a database: \
-         stop the other one first"
-    )]
+    /// A store is moved while nobody else uses it.
+    #[error("another tidings process uses the database {0}: stop it first")]
     DatabaseInUse(String),
+    /// A node is one process: two of one name would make the same ids.
+    #[error(
+        "another tidings process runs as the node {name}: stop it or choose another data directory"
+    )]
+    NodeRuns { name: String },
     #[error("PostgreSQL {found} is too old; 15 or later is needed")]
     OldPostgres { found: String },
     #[error("DATABASE_URL: {0}")]

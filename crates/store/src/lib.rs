@@ -19,6 +19,7 @@ pub mod conformance;
 mod error;
 pub mod history;
 pub mod leads;
+pub mod nodes;
 mod queue;
 pub mod sources;
 mod store;

@@ -13,6 +13,7 @@ use tidings_core::id::{DeliveryId, EventId, TenantId};
 use tidings_core::leases::{Exchange, Standing};
 use tidings_core::shard::SHARDS;
 use tidings_core::time::Timestamp;
+use tokio::sync::Notify;
 
 use crate::error::ReadError;
 use crate::store::Store;
@@ -24,11 +25,17 @@ pub struct Tenure {
     /// By shard; 0 for one that is not held.
     epochs: [AtomicI64; SHARDS],
     is_shared: AtomicBool,
+    /// There is something to hint at.
+    wanted: Notify,
 }
 
 impl Default for Tenure {
     fn default() -> Self {
-        Self { epochs: std::array::from_fn(|_| AtomicI64::new(0)), is_shared: false.into() }
+        Self {
+            epochs: std::array::from_fn(|_| AtomicI64::new(0)),
+            is_shared: false.into(),
+            wanted: Notify::new(),
+        }
     }
 }
 
@@ -64,6 +71,15 @@ impl Tenure {
     #[must_use]
     pub fn is_shared(&self) -> bool {
         self.is_shared.load(Ordering::Acquire)
+    }
+
+    /// Something was committed that others should look at soon.
+    pub(crate) fn hint(&self) {
+        self.wanted.notify_one();
+    }
+
+    pub(crate) async fn wants_hint(&self) {
+        self.wanted.notified().await;
     }
 }
 
@@ -122,11 +138,7 @@ impl Store {
     }
 
     /// Renews the heartbeat, claims, gives back, and tells how everything stands, in one transaction.
-    pub async fn exchange(
-        &self,
-        asked: &Exchange,
-        lease_ms: i64,
-    ) -> Result<Standing, ReadError> {
+    pub async fn exchange(&self, asked: &Exchange, lease_ms: i64) -> Result<Standing, ReadError> {
         match self.side() {
             Some(side) => side.exchange(asked, lease_ms).await,
             None => Err(ReadError::Closed),
@@ -144,7 +156,7 @@ impl Store {
     /// Forgets what every node has read by now: all that is older than `mark` was.
     pub async fn trim_journal(&self, mark: i64) -> Result<(), ReadError> {
         match self.side() {
-            Some(side) => side.trim(mark).await,
+            Some(side) => side.trim(self, mark).await,
             None => Ok(()),
         }
     }
@@ -165,10 +177,18 @@ impl Store {
         }
     }
 
-    /// Hints at once.
-    pub fn hint(&self) {
+    /// Hints that shards are to be had, or that there is another node.
+    pub async fn hint_leases(&self) {
         if let Some(side) = self.side() {
-            side.hint();
+            side.hint_leases().await;
+        }
+    }
+
+    /// Returns when a node has hinted so.
+    pub async fn leases_hinted(&self) {
+        match self.side() {
+            Some(side) => side.leases_hinted().await,
+            None => std::future::pending().await,
         }
     }
 

@@ -12,6 +12,7 @@ use tokio::sync::oneshot;
 use crate::change::{Change, ChangeAnswer, Control, PublishAnswer};
 use crate::committed::Committed;
 use crate::error::{OpenError, ReadError, WriteError};
+use crate::queue::postgres::side::Side;
 use crate::queue::{Answer, Job, Queue, Reader, postgres, sqlite};
 use crate::value::{Row, Value};
 
@@ -40,10 +41,11 @@ impl Store {
         Ok(Self { queue: Arc::new(sqlite::Sqlite::open(dir, now, sink)?) })
     }
 
-    /// Opens the store in a PostgreSQL database (`postgres://…`), takes it for this process, and brings
-    /// its tables up to date. Blocks until it is there or has failed: some seconds at most.
-    pub fn open_postgres(url: &str, now: Now, sink: Sink) -> Result<Self, OpenError> {
-        Ok(Self { queue: Arc::new(postgres::Postgres::open(url, now, sink)?) })
+    /// Opens the store in a PostgreSQL database (`postgres://…`) as the node of this name, of which the
+    /// caller knows that no other process has it, and brings its tables up to date. Blocks until it is
+    /// there or has failed: some seconds at most.
+    pub fn open_postgres(url: &str, name: &str, now: Now, sink: Sink) -> Result<Self, OpenError> {
+        Ok(Self { queue: Arc::new(postgres::Postgres::open(url, name, now, sink)?) })
     }
 
     /// Brings the tables of a PostgreSQL database up to date, beside a node that may run; the number of
@@ -66,7 +68,17 @@ impl Store {
 
     /// Commits events with their deliveries. When it answers, they are on disk.
     pub async fn publish(&self, publication: Publication) -> Result<PublishAnswer, WriteError> {
-        self.ask(|answer| Job::Publish { publication, answer }).await
+        self.publish_planned(publication, i64::MAX).await
+    }
+
+    /// The same, of a publication that was planned with this version of the catalogue. If it has moved
+    /// since, nothing is written: [`WriteError::Stale`].
+    pub async fn publish_planned(
+        &self,
+        publication: Publication,
+        planned_at: i64,
+    ) -> Result<PublishAnswer, WriteError> {
+        self.ask(|answer| Job::Publish { publication, planned_at, answer }).await
     }
 
     /// Commits what an attempt led to. It is answered through the sink: trouble of the store delays
@@ -118,6 +130,10 @@ impl Store {
     /// Afterwards everything answers `Closed`.
     pub async fn close(&self) {
         self.queue.close().await;
+    }
+
+    pub(crate) fn side(&self) -> Option<&Side> {
+        self.queue.side()
     }
 
     /// Runs one of the shared queries, for people.

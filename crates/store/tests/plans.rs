@@ -83,7 +83,7 @@ const SCAN: &str = "SELECT COUNT(response_body) FROM deliveries";
 fn on_postgresql_no_growing_table_is_scanned() {
     let server = PostgresServer::quick();
     let url = server.database();
-    drop(Store::open_postgres(&url, now(), Box::new(drop)).expect("opens"));
+    drop(Store::open_postgres(&url, "a", now(), Box::new(drop)).expect("opens"));
     server.sql("test_0", MONTH);
     let mut script = String::from(SESSION);
     let mut statements = conformance::hot_statements();

@@ -303,7 +303,7 @@ impl Dispatcher {
             Signal::Shards(shards) => self.set_shards(shards, now),
             Signal::Wait { webhook, until } => {
                 if let Some(lanes) = self.webhooks.get_mut(&webhook) {
-                    lanes.wait_until(until);
+                    lanes.wait_until = lanes.wait_until.max(until);
                     self.ring_up(webhook);
                 }
             }
@@ -442,7 +442,7 @@ impl Dispatcher {
             // Planned before the webhook was gone, committed after its queue was ended.
             return self.settle_untried(owed, Status::Failed, Reason::Inactive, now);
         };
-        if self.shards.is_shared && lanes.is_ordered() {
+        if self.shards.is_shared && lanes.ordered {
             // Another node may have committed an earlier one: the page has both, in their order.
             lanes.lane(owed.lane.slot).waits_in_store(owed.ready_at, &mut self.held);
         } else {
@@ -525,9 +525,9 @@ impl Dispatcher {
             let job = owed.gate.map(|gate| gate.job);
             lanes.slot_free(owed.id);
             lanes.landed(owed.lane.slot, owed.id, job, &mut self.held);
-            if self.shards.is_shared && lanes.is_ordered() {
+            if self.shards.is_shared && lanes.ordered {
                 // It is read again, and the store knows of no wait.
-                lanes.wait_until(now + RETURNED_RETRY_MS);
+                lanes.wait_until = lanes.wait_until.max(now + RETURNED_RETRY_MS);
             }
         }
         if ended {

@@ -42,13 +42,13 @@ pub(super) struct WebhookLanes {
     id: WebhookId,
     revision: u32,
     paused: bool,
-    ordered: bool,
+    pub(super) ordered: bool,
     concurrency: u32,
     rules: Arc<Rules>,
     health: Health,
     pace: Pace,
     /// Nothing is attempted before: another node may have done so just now.
-    wait_until: Timestamp,
+    pub(super) wait_until: Timestamp,
     /// Attempts at once that the receiver has shown it can bear.
     window: u32,
     /// It has succeeded, and not timed out since.
@@ -108,14 +108,6 @@ impl WebhookLanes {
 
     pub(super) fn health(&self) -> &Health {
         &self.health
-    }
-
-    pub(super) fn is_ordered(&self) -> bool {
-        self.ordered
-    }
-
-    pub(super) fn wait_until(&mut self, until: Timestamp) {
-        self.wait_until = self.wait_until.max(until);
     }
 
     pub(super) fn revision(&self) -> u32 {

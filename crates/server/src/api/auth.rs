@@ -3,7 +3,7 @@
 //! A key is shown once and kept as its SHA-256. Without any key configured the server serves the
 //! tenant `default` to everyone, which it only does on loopback (see `config`).
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::net::IpAddr;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, PoisonError, RwLock};
@@ -80,7 +80,7 @@ pub struct KeyEntry {
 #[derive(Debug, Default)]
 pub struct Keyring {
     keys: RwLock<HashMap<KeyHash, Arc<KeyEntry>>>,
-    tenants: RwLock<std::collections::HashSet<TenantId>>,
+    tenants: RwLock<HashSet<TenantId>>,
     /// Set with the first key and never cleared: an open door is chosen at a start, not slipped into.
     locked: AtomicBool,
     /// Held while keys or tenants change, so that what was checked still holds when it is written.
@@ -105,6 +105,18 @@ impl Keyring {
         let mut keys = self.keys.write().unwrap_or_else(PoisonError::into_inner);
         keys.insert(hash, Arc::new(entry));
         self.locked.store(true, Ordering::Release);
+        self.changed.send_replace(());
+    }
+
+    /// Takes these in place of what there is, but for the key of the configuration.
+    pub fn replace(&self, tenants: HashSet<TenantId>, entries: Vec<(KeyHash, KeyEntry)>) {
+        *self.tenants.write().unwrap_or_else(PoisonError::into_inner) = tenants;
+        let mut keys = self.keys.write().unwrap_or_else(PoisonError::into_inner);
+        keys.retain(|_, entry| entry.id.is_none());
+        keys.extend(entries.into_iter().map(|(hash, entry)| (hash, Arc::new(entry))));
+        if !keys.is_empty() {
+            self.locked.store(true, Ordering::Release);
+        }
         self.changed.send_replace(());
     }
 

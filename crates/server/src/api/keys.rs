@@ -150,6 +150,8 @@ async fn create(
 ) -> Result<KeyView> {
     let text = generate();
     let _changing = app.keyring.change().await;
+    // Of other nodes as well.
+    app.parts.catch_up().await?;
     let record = read(&app, &body, acting, &text)?;
     if record.tenant.is_some() && !app.keyring.has_admin_besides(None) {
         let detail =
@@ -263,6 +265,7 @@ pub async fn revoke_key(
 
 async fn revoke(app: Arc<App>, id: KeyId) -> Result<()> {
     let _changing = app.keyring.change().await;
+    app.parts.catch_up().await?;
     if !app.keyring.has_admin_besides(Some(id)) {
         let detail = "this is the last admin key; create another before you revoke it";
         return Err(Problem::conflict("last_admin_key", detail));

@@ -18,6 +18,7 @@ pub mod jobs;
 pub mod keys;
 pub mod leads;
 pub mod live;
+pub mod nodes;
 pub mod openapi;
 pub mod ops;
 pub mod outer;
@@ -57,7 +58,7 @@ pub struct App {
     pub settings: Settings,
     pub store: Store,
     pub registry: Arc<Registry>,
-    pub keyring: auth::Keyring,
+    pub keyring: Arc<auth::Keyring>,
     /// Writers of one webhook, job or execution take turns.
     pub turns: Turns,
     pub sealer: Sealer,
@@ -81,7 +82,6 @@ impl App {
     pub fn new(
         settings: Settings,
         parts: &Arc<Parts>,
-        keyring: auth::Keyring,
         sealer: Sealer,
         engine: watch::Receiver<EngineState>,
         stopping: watch::Receiver<bool>,
@@ -90,7 +90,7 @@ impl App {
             settings,
             store: parts.store.clone(),
             registry: Arc::clone(&parts.registry),
-            keyring,
+            keyring: Arc::clone(&parts.keyring),
             turns: Turns::default(),
             sealer,
             ids: Arc::clone(&parts.ids),

@@ -39,6 +39,7 @@ pub async fn healthz(state: State<Arc<App>>) -> Result<&'static str> {
     responses((status = 200, description = "Prometheus text", content_type = "text/plain")))]
 pub async fn metrics(State(app): State<Arc<App>>) -> Response {
     let connections = app.store.connections();
-    let text = app.metrics.render(&app.engine.borrow(), app.live.listeners(), connections);
+    let (listeners, nodes) = (app.live.listeners(), app.parts.membership.figures());
+    let text = app.metrics.render(&app.engine.borrow(), listeners, connections, nodes);
     ([(header::CONTENT_TYPE, "text/plain; version=0.0.4")], text).into_response()
 }

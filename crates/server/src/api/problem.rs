@@ -154,6 +154,7 @@ impl From<WriteError> for Problem {
             WriteError::KeyConflict => Self::conflict("idempotency_key_reused", text),
             WriteError::EventConflict { .. } => Self::conflict("event_id_reused", text),
             WriteError::Conflict => Self::conflict("conflict", text),
+            WriteError::Stale => Self::unavailable("catalogue_moving", text, 1),
             WriteError::NotFound => Self::not_found("it was"),
             WriteError::StillOwed => Self::conflict("still_owed", "the delivery is still pending"),
         }

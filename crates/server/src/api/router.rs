@@ -8,8 +8,8 @@ use utoipa_axum::routes;
 
 use super::deliveries::{attempts, cancel, dead_letters, get, list, publish, redrive, retry};
 use super::{
-    App, events, executions, home, inbound, jobs, keys, leads, live, openapi, ops, outer, profiles,
-    replays, stats, tenants, webhook_delivery, webhooks, webhooks_keys,
+    App, events, executions, home, inbound, jobs, keys, leads, live, nodes, openapi, ops, outer,
+    profiles, replays, stats, tenants, webhook_delivery, webhooks, webhooks_keys,
 };
 
 /// The whole API.
@@ -79,6 +79,7 @@ pub fn routes() -> OpenApiRouter<Arc<App>> {
         .routes(routes!(tenants::patch::patch_tenant, tenants::delete::delete_tenant))
         .routes(routes!(keys::list_keys, keys::create_key))
         .routes(routes!(keys::revoke_key))
+        .routes(routes!(nodes::list_nodes))
         .routes(routes!(home::home))
         .routes(routes!(openapi::openapi))
         .routes(routes!(openapi::docs))

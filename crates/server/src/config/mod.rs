@@ -55,6 +55,8 @@ pub struct Settings {
     pub inbound: Vec<Source>,
     /// How long a stop waits for attempts on the network.
     pub stop_deadline: Duration,
+    /// Of a node among others: from its last word until they take over.
+    pub lease: Duration,
     /// To one service that leads are handed to, for each tenant.
     pub leads: DirectLimits,
 }
@@ -103,6 +105,7 @@ impl Parser<'_> {
         let request_body_bytes_max = self.bytes("request_body_bytes_max");
         let inbound = self.inbound();
         let seconds: Option<u64> = self.parsed("stop_deadline_s", "a number of seconds");
+        let lease_s = self.lease_s();
         let leads = self.leads();
         let database_url = self.database_url();
         if self.text("redis_url").is_some() {
@@ -123,6 +126,7 @@ impl Parser<'_> {
             request_body_bytes_max: request_body_bytes_max?,
             inbound: inbound?,
             stop_deadline: Duration::from_secs(seconds?),
+            lease: Duration::from_secs(lease_s?),
             leads: leads?,
         })
     }
@@ -133,6 +137,17 @@ impl Parser<'_> {
         let max = self.number("lead.rate", RATE_MAX, "a whole number from 1 to 1000000");
         let rate_limit = RateLimit { max: max?, per_ms: SECOND_MS as u32 };
         Some(DirectLimits { concurrency: concurrency?, rate_limit: Some(rate_limit) })
+    }
+
+    /// Shorter, and an ordinary stall of the database would have nodes take from each other; longer, and
+    /// the journal between them would not be kept for long enough.
+    fn lease_s(&mut self) -> Option<u64> {
+        let seconds: u64 = self.parsed("lease_s", "a whole number from 2 to 60")?;
+        if (2..=60).contains(&seconds) {
+            return Some(seconds);
+        }
+        self.errors.push("lease_s: must be a whole number from 2 to 60".to_owned());
+        None
     }
 
     /// A whole number from 1 on.

@@ -28,7 +28,7 @@ const fn secret(name: &'static str, variable: &'static str, meaning: &'static st
 }
 
 /// All settings, in the order of the documented file: in TOML, tables come last.
-pub const SETTINGS: [Setting; 20] = [
+pub const SETTINGS: [Setting; 21] = [
     setting(
         "listen",
         "TIDINGS_LISTEN",
@@ -97,6 +97,12 @@ pub const SETTINGS: [Setting; 20] = [
         "TIDINGS_STOP_DEADLINE_S",
         Some("20"),
         "How long a stop waits for attempts on the network, seconds.",
+    ),
+    setting(
+        "lease_s",
+        "TIDINGS_LEASE_S",
+        Some("10"),
+        "With database_url: what a node that dies was sending, others take over after so long; 2 to 60.",
     ),
     setting(
         "log",

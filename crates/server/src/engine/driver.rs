@@ -48,6 +48,7 @@ impl Driver {
             for input in batch.drain(..) {
                 self.take_in(input, now);
             }
+            self.dispatcher.suspend(self.parts.membership.is_over(&self.parts.clock));
             while let Some(command) = self.dispatcher.next_command(now) {
                 self.carry_out(command, now);
             }
@@ -98,6 +99,7 @@ impl Driver {
             Command::Attempt(owed) => self.attempt(owed),
             Command::Settle { settlement, news } => self.settle(settlement, &news, now),
             Command::Page { lane, limit } => self.page(lane, limit),
+            Command::Drained { shard } => self.parts.membership.drained(shard),
         }
     }
 

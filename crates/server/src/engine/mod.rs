@@ -16,9 +16,12 @@ use tidings_core::id::IdSource;
 use tidings_store::{Committed, Store};
 use tokio::sync::{mpsc, oneshot, watch};
 
+use crate::api::auth::Keyring;
 use crate::clock::Clock;
 use crate::live::Live;
 use crate::metrics::Metrics;
+use crate::nodes::Membership;
+use crate::nodes::catalogue::Version;
 use crate::registry::Registry;
 use crate::seal::Sealer;
 use crate::sender::Sender;
@@ -60,6 +63,11 @@ impl Inbox {
 #[derive(Debug)]
 pub struct Parts {
     pub store: Store,
+    pub keyring: Arc<Keyring>,
+    /// Which version of the catalogue is in memory.
+    pub catalogue: Version,
+    /// Of this node among others.
+    pub membership: Membership,
     pub sealer: Sealer,
     pub registry: Arc<Registry>,
     pub sender: Sender,

@@ -98,6 +98,12 @@ impl Live {
         }
     }
 
+    /// Whether anybody listens to this tenant's events, or has just done so.
+    #[must_use]
+    pub fn has_listeners(&self, tenant: TenantId) -> bool {
+        self.is_on.load(Ordering::Acquire) && self.feed(tenant).is_some()
+    }
+
     /// Hands out what is told, until the server stops.
     pub async fn run(self: Arc<Self>, mut told: Told, mut stopping: watch::Receiver<bool>) {
         let mut sweep = tokio::time::interval(SWEEP_EVERY);

@@ -35,15 +35,16 @@ pub async fn take(
     };
     let _turn = turns.of(id).await;
     for _ in 0..TRIES {
+        let planned_at = parts.catalogue.known();
         let change = decide(parts, received, report, id).await?;
-        match parts.store.change(change).await {
+        match parts.change_planned(change, planned_at).await {
             Ok(answer) => {
                 count(&parts.metrics, &answer);
                 return Ok(());
             }
             Err(WriteError::Conflict) if received.is_known(parts).await? => return Ok(()),
             // Its deadline, or another node: again, from what holds now.
-            Err(WriteError::Conflict) => {}
+            Err(WriteError::Conflict | WriteError::Stale) => {}
             Err(error) => return Err(error.into()),
         }
     }

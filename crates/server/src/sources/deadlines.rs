@@ -20,6 +20,10 @@ const AT_ONCE: u32 = 100;
 pub async fn keep(parts: Arc<Parts>, mut stopping: watch::Receiver<bool>) {
     let mut patience = Duration::ZERO;
     while tokio::time::timeout(patience, stopping.wait_for(|stop| *stop)).await.is_err() {
+        if !parts.membership.keeps_house() {
+            patience = EVERY;
+            continue;
+        }
         patience = match end_overdue(&parts).await {
             Ok(wait) => wait,
             Err(error) => {
@@ -52,7 +56,7 @@ async fn end_overdue(parts: &Parts) -> Result<Duration, ReadError> {
 /// Whoever reported in the same moment was faster, which is fine; of anything else the next look hears.
 fn note(written: Result<(), WriteError>) {
     match written {
-        Ok(()) | Err(WriteError::Conflict) => {}
+        Ok(()) | Err(WriteError::Conflict | WriteError::Stale) => {}
         Err(error) => tracing::warn!(%error, "a deadline could not be written"),
     }
 }

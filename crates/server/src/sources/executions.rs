@@ -50,7 +50,7 @@ pub async fn report(
         let result = place.zip(result.filter(|_| report.status.is_final()));
         match commit(parts, &record, &progress, result, now).await {
             Ok(()) => return Ok(Some(progress)),
-            Err(WriteError::Conflict) => {}
+            Err(WriteError::Conflict | WriteError::Stale) => {}
             Err(error) => return Err(Unchanged::Unwritten(error)),
         }
     }
@@ -66,13 +66,14 @@ pub(super) async fn commit(
     now: Timestamp,
 ) -> Result<(), WriteError> {
     let secret = open(&parts.sealer, record.execution.id, &record.secret);
+    let planned_at = parts.catalogue.known();
     let publications = settled(parts, progress, secret.as_deref(), now);
     let change = Change {
         statements: executions::update(&progress.execution, result),
         publications: publications.into_iter().collect(),
         ..Change::default()
     };
-    let answer = parts.store.change(change).await?;
+    let answer = parts.change_planned(change, planned_at).await?;
     count(&parts.metrics, &answer);
     Ok(())
 }

@@ -8,7 +8,7 @@ use tidings_core::time::Timestamp;
 use tidings_store::history::inbound::{ReceivedRecord, insert};
 use tidings_store::{Change, ReadError, WriteError};
 
-use super::count;
+use super::{TRIES, count};
 use crate::engine::Parts;
 
 /// A webhook that was received and verified.
@@ -65,13 +65,19 @@ pub(super) fn planned(parts: &Parts, event: &Arc<Event>, now: Timestamp) -> Plan
 
 /// Commits it.
 pub async fn take(parts: &Parts, received: &Received) -> Result<(), Untaken> {
-    match parts.store.change(received.change(parts, parts.clock.now())).await {
-        Ok(answer) => {
-            count(&parts.metrics, &answer);
-            Ok(())
+    for _ in 0..TRIES {
+        let planned_at = parts.catalogue.known();
+        let change = received.change(parts, parts.clock.now());
+        match parts.change_planned(change, planned_at).await {
+            Ok(answer) => {
+                count(&parts.metrics, &answer);
+                return Ok(());
+            }
+            // The same came twice at once, and the other was faster.
+            Err(WriteError::Conflict) => return Ok(()),
+            Err(WriteError::Stale) => {}
+            Err(error) => return Err(error.into()),
         }
-        // The same came twice at once, and the other was faster.
-        Err(WriteError::Conflict) => Ok(()),
-        Err(error) => Err(error.into()),
     }
+    Err(WriteError::Stale.into())
 }

@@ -23,17 +23,23 @@ pub async fn submit(
     secret: Option<&str>,
     key: Option<ChangeKey>,
 ) -> Result<ChangeAnswer, WriteError> {
-    let publication = plan(parts, job, job.status, &[JobEvent::Submitted], secret, job.created_at);
-    let sealed = seal(&parts.sealer, job.id, secret);
-    let change = Change {
-        key,
-        statements: vec![jobs::insert(job, input, sealed)],
-        publications: told(publication),
-        ..Change::default()
-    };
-    let answer = parts.store.change(change).await?;
-    count(&parts.metrics, &answer);
-    Ok(answer)
+    for _ in 0..TRIES {
+        let planned_at = parts.catalogue.known();
+        let submitted = &[JobEvent::Submitted];
+        let publication = plan(parts, job, job.status, submitted, secret, job.created_at);
+        let sealed = seal(&parts.sealer, job.id, secret);
+        let change = Change {
+            key: key.clone(),
+            statements: vec![jobs::insert(job, input, sealed)],
+            publications: told(publication),
+            ..Change::default()
+        };
+        match parts.change_planned(change, planned_at).await {
+            Err(WriteError::Stale) => {}
+            answer => return answer.inspect(|answer| count(&parts.metrics, answer)),
+        }
+    }
+    Err(WriteError::Stale)
 }
 
 /// Commits what `decide` makes of a job as it stands, and tells of it.
@@ -49,7 +55,7 @@ pub async fn change(
         let (job, events) = decide(&record.job, now).map_err(Unchanged::Refused)?;
         match commit(parts, &record, &job, &events, now).await {
             Ok(()) => return Ok(job),
-            Err(WriteError::Conflict) => {}
+            Err(WriteError::Conflict | WriteError::Stale) => {}
             Err(error) => return Err(Unchanged::Unwritten(error)),
         }
     }
@@ -65,13 +71,14 @@ pub(super) async fn commit(
     now: Timestamp,
 ) -> Result<(), WriteError> {
     let secret = open(&parts.sealer, job.id, &record.secret);
+    let planned_at = parts.catalogue.known();
     let publication = plan(parts, job, record.job.status, events, secret.as_deref(), now);
     let change = Change {
         statements: vec![jobs::update(job)],
         publications: told(publication),
         ..Change::default()
     };
-    let answer = parts.store.change(change).await?;
+    let answer = parts.change_planned(change, planned_at).await?;
     count(&parts.metrics, &answer);
     Ok(())
 }

@@ -24,7 +24,7 @@ use crate::seal::Sealer;
 
 /// So often a change is decided again when someone else was faster. Whoever reports through this
 /// process waits for his turn, so only deadlines and other nodes can be.
-const TRIES: usize = 5;
+pub(crate) const TRIES: usize = 5;
 
 /// Why a change was not made.
 #[derive(Debug)]

@@ -22,6 +22,7 @@ mod jobs;
 mod leads;
 mod ledger;
 mod moving;
+mod nodes;
 mod official_readers;
 mod official_verifiers;
 mod outcomes;

@@ -3,6 +3,7 @@
 use tidings_core::id::{KeyId, TenantId};
 use tidings_core::time::Timestamp;
 
+use crate::catalogue::moved::{Part, moved};
 use crate::change::Statement;
 use crate::error::ReadError;
 use crate::store::Store;
@@ -46,19 +47,23 @@ pub fn insert(key: &KeyRecord) -> Vec<Statement> {
         key.scopes.as_str().into(),
         key.created_at.into(),
     ];
-    vec![Statement::expecting(1, INSERT, args)]
+    with_move(Statement::expecting(1, INSERT, args))
 }
 
 /// The key opens nothing from now on; its row stays, to say whose it was.
 #[must_use]
 pub fn revoke(id: KeyId, now: Timestamp) -> Vec<Statement> {
-    vec![Statement::expecting(1, REVOKE, vec![now.into(), id.into()])]
+    with_move(Statement::expecting(1, REVOKE, vec![now.into(), id.into()]))
 }
 
 /// The same for every key of a tenant.
 #[must_use]
 pub fn revoke_all(tenant: TenantId, now: Timestamp) -> Vec<Statement> {
-    vec![Statement::new(REVOKE_ALL, vec![now.into(), tenant.into()])]
+    with_move(Statement::new(REVOKE_ALL, vec![now.into(), tenant.into()]))
+}
+
+fn with_move(statement: Statement) -> Vec<Statement> {
+    std::iter::once(statement).chain(moved(Part::Callers)).collect()
 }
 
 impl Store {

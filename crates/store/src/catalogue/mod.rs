@@ -3,6 +3,7 @@
 //! [`crate::Store::change`].
 
 pub mod keys;
+pub mod moved;
 pub mod replays;
 pub mod tenants;
 pub mod webhooks;
@@ -10,5 +11,8 @@ pub mod webhooks;
 /// Every shared statement of the catalogue: a test prepares them on each database.
 #[cfg(any(test, feature = "conformance"))]
 pub(crate) fn statements() -> impl Iterator<Item = &'static str> {
-    [tenants::SQL, keys::SQL, webhooks::SQL, replays::SQL].into_iter().flatten().copied()
+    [tenants::SQL, keys::SQL, moved::SQL, webhooks::SQL, replays::SQL]
+        .into_iter()
+        .flatten()
+        .copied()
 }

@@ -3,6 +3,7 @@
 use tidings_core::id::TenantId;
 use tidings_core::time::Timestamp;
 
+use crate::catalogue::moved::{Part, moved};
 use crate::change::Statement;
 use crate::error::ReadError;
 use crate::sources::{executions, jobs};
@@ -43,7 +44,7 @@ pub fn insert(tenant: &TenantRecord) -> Vec<Statement> {
         tenant.retention_days.into(),
         tenant.created_at.into(),
     ];
-    vec![Statement::expecting(1, INSERT, args)]
+    std::iter::once(Statement::expecting(1, INSERT, args)).chain(moved(Part::Callers)).collect()
 }
 
 /// Another name or retention.
@@ -57,12 +58,13 @@ pub fn update(tenant: &TenantRecord) -> Vec<Statement> {
 /// and executions passes any more. Its webhooks and keys are deleted by statements of their own.
 #[must_use]
 pub fn delete(id: TenantId) -> Vec<Statement> {
-    vec![
+    let statements = [
         Statement::expecting(1, DELETE, vec![id.into()]),
         Statement::new(END_DIRECT, vec![id.into()]),
         Statement::new(jobs::FORGET_DEADLINES, vec![id.into()]),
         Statement::new(executions::FORGET_DEADLINES, vec![id.into()]),
-    ]
+    ];
+    statements.into_iter().chain(moved(Part::Callers)).collect()
 }
 
 impl Store {

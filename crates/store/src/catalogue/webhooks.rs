@@ -9,6 +9,7 @@ use tidings_core::id::{DeliveryId, TenantId, WebhookId};
 use tidings_core::time::Timestamp;
 use tidings_core::webhook::Webhook;
 
+use crate::catalogue::moved::{Part, moved};
 use crate::change::Statement;
 use crate::error::ReadError;
 use crate::store::Store;
@@ -80,7 +81,9 @@ pub fn insert(webhook: &Webhook, sealed: Vec<u8>) -> Vec<Statement> {
         webhook.created_at.into(),
         webhook.updated_at.into(),
     ];
-    vec![Statement::expecting(1, INSERT, row), revision(webhook, doc)]
+    let mut statements = vec![Statement::expecting(1, INSERT, row), revision(webhook, doc)];
+    statements.extend(moved(Part::Webhook(webhook.id)));
+    statements
 }
 
 /// A changed webhook, whose `revision` is one more than the one it was changed from. `sealed`: its
@@ -103,6 +106,7 @@ pub fn update(webhook: &Webhook, sealed: Option<Vec<u8>>) -> Vec<Statement> {
     if !webhook.active {
         statements.push(end_deliveries(webhook.id, webhook.updated_at));
     }
+    statements.extend(moved(Part::Webhook(webhook.id)));
     statements
 }
 
@@ -111,11 +115,13 @@ pub fn update(webhook: &Webhook, sealed: Option<Vec<u8>>) -> Vec<Statement> {
 pub fn delete(tenant: TenantId, id: WebhookId, now: Timestamp) -> Vec<Statement> {
     let no_secrets: &[u8] = &[];
     let args = vec![now.into(), no_secrets.into(), id.into(), tenant.into()];
-    vec![
+    let mut statements = vec![
         Statement::expecting(1, DELETE, args),
         Statement::new(DELETE_HEALTH, vec![id.into()]),
         end_deliveries(id, now),
-    ]
+    ];
+    statements.extend(moved(Part::Webhook(id)));
+    statements
 }
 
 /// Forgets what was remembered of its answers: its breaker is closed.

@@ -71,7 +71,8 @@ impl<'f> World<'f> {
     pub fn new(factory: &'f dyn Factory) -> Self {
         let clock = Arc::new(AtomicI64::new(START));
         let (store, Told { changes, accepted }) = open(factory, &clock);
-        Self { factory, store, told: changes, accepted, clock, ids: IdSource::new(1, 0) }
+        let ids = IdSource::new(store.node(), 0);
+        Self { factory, store, told: changes, accepted, clock, ids }
     }
 
     pub fn now(&self) -> Timestamp {

@@ -76,8 +76,10 @@ const WEBHOOK: &str = concat!(
     sums!(),
     ", SUM(pending), SUM(retrying), MAX(last_at) FROM webhook_hours WHERE webhook = $1 AND hour >= $2"
 );
-const TENANT: &str = "SELECT accepted, success, failed, cancelled, expired, attempts, \
-     attempts_failed, pending, retrying FROM tenant_totals WHERE tenant = $1";
+// One row; with several nodes one of each.
+const TENANT: &str = "SELECT SUM(accepted), SUM(success), SUM(failed), SUM(cancelled), \
+     SUM(expired), SUM(attempts), SUM(attempts_failed), SUM(pending), SUM(retrying) \
+     FROM tenant_totals WHERE tenant = $1";
 const SERIES: &str = concat!(
     "SELECT minute / $1, ",
     sums!(),
@@ -152,7 +154,8 @@ impl Store {
         let Some(row) = rows.into_iter().next() else { return Ok(Totals::default()) };
         let mut f = row.fields();
         let counts = ended(&mut f)?;
-        Ok(Totals { counts, pending: f.take()?, retrying: f.take()?, last_attempt_at: None })
+        let (pending, retrying) = (sum(&mut f)?, sum(&mut f)?);
+        Ok(Totals { counts, pending, retrying, last_attempt_at: None })
     }
 
     /// A tenant's counts over a period that ends at `now`.

@@ -56,6 +56,10 @@ pub(crate) trait Queue: Debug + Send + Sync {
     fn place(&self) -> String;
     /// To a server: none for a file.
     fn connections(&self) -> Option<Connections>;
+    /// What makes several nodes one: none for a file.
+    fn side(&self) -> Option<&postgres::side::Side> {
+        None
+    }
     fn close(&self) -> Pin<Box<dyn Future<Output = ()> + Send + '_>>;
 }
 
@@ -64,6 +68,8 @@ pub(crate) trait Queue: Debug + Send + Sync {
 pub(crate) enum Job {
     Publish {
         publication: Publication,
+        /// The version of the catalogue that it was planned with.
+        planned_at: i64,
         answer: Answer<PublishAnswer>,
     },
     Settle(Box<Settlement>),

@@ -12,7 +12,7 @@ use tidings_core::limits::PAGE_PAYLOAD_BYTES_MAX;
 use super::Reader;
 use crate::committed::LaneSummary;
 use crate::error::ReadError;
-use crate::history::events;
+use crate::history::{Query, events};
 use crate::store::Store;
 use crate::value::{Fields, Row, Value};
 
@@ -69,6 +69,9 @@ const PAGE: &str = concat!(
 
 const EVENT: &str = "SELECT id, tenant, client_id, type, timestamp, ordering_key, deliver_at, \
      expires_at, data FROM events WHERE id = $1";
+
+const EVENTS: &str = "SELECT id, tenant, client_id, type, timestamp, ordering_key, deliver_at, \
+     expires_at, data FROM events";
 
 const DIRECT: &str = "SELECT doc, secrets, body FROM directs WHERE delivery = $1";
 
@@ -162,6 +165,17 @@ impl Store {
         let rows = self.queue_rows(EVENT, vec![id.into()]).await?;
         let event = rows.into_iter().next().map(|row| events::event(row.fields())).transpose()?;
         Ok(event.map(Arc::new))
+    }
+
+    /// Those of these events that there are, oldest first; whoever owns them: for listeners.
+    pub async fn events_of(&self, ids: &[EventId]) -> Result<Vec<Arc<Event>>, ReadError> {
+        if ids.is_empty() {
+            return Ok(Vec::new());
+        }
+        let mut q = Query::default();
+        q.push(EVENTS).list(" WHERE id IN", ids).push(" ORDER BY id");
+        let rows = self.read(Reader::Dispatcher, q.sql, q.args).await?;
+        rows.into_iter().map(|row| Ok(Arc::new(events::event(row.fields())?))).collect()
     }
 
     /// What a direct delivery brings along, its secrets sealed; whoever owns it: for the sender.

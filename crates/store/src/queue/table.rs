@@ -154,20 +154,21 @@ impl Table {
             },
             Self::DeliveriesByWebhook => &Spec {
                 name: "deliveries_by_webhook",
+                // Replace: among nodes, the run that is being indexed may have it already.
                 keys: "webhook id",
-                on_conflict: Fail,
+                on_conflict: Replace,
                 columns: &[(Int, "webhook id status")],
             },
             Self::DeliveriesByEvent => &Spec {
                 name: "deliveries_by_event",
                 keys: "event webhook id",
-                on_conflict: Fail,
+                on_conflict: Replace,
                 columns: &[(Int, "event webhook id status")],
             },
             Self::DeliveriesByTenant => &Spec {
                 name: "deliveries_by_tenant",
                 keys: "tenant id",
-                on_conflict: Fail,
+                on_conflict: Replace,
                 columns: &[(Int, "tenant id status")],
             },
             Self::EventsByTenant => &Spec {

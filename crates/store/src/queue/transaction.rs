@@ -7,13 +7,14 @@
 
 use std::fmt;
 
-use tidings_core::delivery::{Owed, Status};
-use tidings_core::id::{Id, TenantId};
+use tidings_core::delivery::{Lane, Owed, Status};
+use tidings_core::id::{EventId, Id, JobId, TenantId, WebhookId};
 use tidings_core::time::Timestamp;
 
-use super::batch::Work;
 use super::batch::seen::{Found, Kind};
+use super::batch::{Done, Work};
 use super::table::Table;
+use crate::error::WriteError;
 use crate::value::{Row, Value};
 
 /// A database as the writer needs it: one connection, one transaction at a time.
@@ -32,7 +33,21 @@ pub(crate) trait Database {
     /// Between two batches.
     fn rest(&mut self);
 
+    /// Whether this node does what is done once for all nodes.
+    fn keeps_house(&self) -> bool {
+        true
+    }
+
     fn close(self);
+}
+
+/// What a transaction is told when it begins; with one node there is nothing to tell.
+#[derive(Debug, Clone, Copy, Default)]
+pub(crate) struct Meta {
+    /// The version of the catalogue; 0: any will do.
+    pub(crate) catalogue: i64,
+    /// Deliveries and events with ids up to these are indexed by whoever writes them.
+    pub(crate) late: Option<[i64; 2]>,
 }
 
 /// How a commit ended.
@@ -71,6 +86,44 @@ pub(crate) trait Transaction {
     /// Runs a query of the shared SQL.
     fn rows(&mut self, sql: &str, args: &[Value]) -> Result<Vec<Row>, Trouble>;
 
+    /// What it was told when it began.
+    fn meta(&self) -> Meta {
+        Meta::default()
+    }
+
+    /// Whether others write to the same database.
+    fn is_shared(&self) -> bool {
+        false
+    }
+
+    /// Whether this node still owns a lane.
+    fn owns(&mut self, lane: Lane) -> Result<bool, Trouble> {
+        let _ = lane;
+        Ok(true)
+    }
+
+    /// Whether nobody writes the fan-out of this event any more, unless it is this process.
+    fn abandoned(&mut self, event: EventId) -> Result<bool, Trouble> {
+        let _ = event;
+        Ok(true)
+    }
+
+    /// Until its end, no other transaction decides about this job's deliveries to this place.
+    fn lock_gate(&mut self, place: WebhookId, job: JobId) -> Result<(), Trouble> {
+        let _ = (place, job);
+        Ok(())
+    }
+
+    /// Tells other nodes, with the commit, what was done.
+    fn tell_others(
+        &mut self,
+        works: &[Work],
+        done: &[Result<Done, WriteError>],
+    ) -> Result<(), Trouble> {
+        let _ = (works, done);
+        Ok(())
+    }
+
     /// From here on it can be taken back alone.
     fn savepoint(&mut self) -> Result<(), Trouble>;
 
@@ -90,6 +143,8 @@ pub(crate) struct Trouble {
 pub(crate) enum Fault {
     /// The statement's: it violates a constraint.
     Constraint,
+    /// Nobody's: another node wrote the same in the same moment. Tried again it finds what is there.
+    Raced,
     /// The statement's: it fails wherever it is tried.
     Statement,
     /// The database's: it fails whatever is tried.

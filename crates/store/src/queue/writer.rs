@@ -32,6 +32,12 @@ const POISON_MS: i64 = 10_000;
 /// when there is more to do and a load as well.
 const MAINTAIN_AFTER_MS: i64 = 1_000;
 const MAINTAIN_SHARE_MS: i64 = 50;
+/// When it waits for what other nodes have under way, a few of their batches later.
+const OTHERS_MS: i64 = 10;
+
+/// When other nodes write the same rows in the same moment, a batch is tried again so often before it is
+/// halved.
+const RACES_MAX: u32 = 3;
 
 pub(crate) struct Writer<D> {
     database: D,
@@ -125,8 +131,9 @@ impl<D: Database> Writer<D> {
         let mut works: Vec<Work> = Vec::with_capacity(jobs.len() + 2);
         for job in jobs {
             match job {
-                Job::Publish { publication, answer } if is_large(&publication) => {
-                    let fanout = Box::new(Fanout { publication, answer, written: None });
+                Job::Publish { publication, planned_at, answer } if is_large(&publication) => {
+                    let fanout = Fanout { publication, planned_at, answer, written: None };
+                    let fanout = Box::new(fanout);
                     self.upkeep.fanouts.extend(fanout.events());
                     self.fanouts.push_back(fanout);
                 }
@@ -138,7 +145,11 @@ impl<D: Database> Writer<D> {
         let due = self.held.extract_if(.., |(due, _)| closing || *due <= now);
         works.extend(due.map(|(_, settlement)| Work::Job(Job::Settle(settlement))));
         if self.maintain_at <= now && !closing {
-            works.push(Work::Maintain);
+            if self.database.keeps_house() {
+                works.push(Work::Maintain);
+            } else {
+                self.maintain_at = now + MAINTAIN_AFTER_MS;
+            }
         }
         // Settlements first: a database may look for all their rows at once.
         works.sort_by_key(|work| !matches!(work, Work::Job(Job::Settle(_))));
@@ -146,7 +157,11 @@ impl<D: Database> Writer<D> {
     }
 
     /// Commits works; halves them when a statement fails, until the one that fails stands alone.
-    fn commit(&mut self, mut works: Vec<Work>) {
+    fn commit(&mut self, works: Vec<Work>) {
+        self.try_commit(works, RACES_MAX);
+    }
+
+    fn try_commit(&mut self, mut works: Vec<Work>, races: u32) {
         let now = (self.committer.now)();
         if let Err(trouble) = self.clear_up(now) {
             return self.in_trouble(works, trouble, now);
@@ -167,6 +182,11 @@ impl<D: Database> Writer<D> {
             Ok(Commit::Failed(trouble @ Trouble { fault: Fault::Lost | Fault::Database, .. })) => {
                 self.upkeep = before;
                 return self.in_trouble(works, trouble, now);
+            }
+            Ok(Commit::Failed(Trouble { fault: Fault::Raced, text })) if races > 0 => {
+                tracing::debug!(why = text, "another node was faster");
+                self.upkeep = before;
+                return self.try_commit(works, races - 1);
             }
             Ok(Commit::Failed(Trouble { text, .. })) => text,
             Err(_) => "a panic of the writer".to_owned(),
@@ -282,7 +302,7 @@ impl<D: Database> Writer<D> {
     ) {
         match (work, done) {
             (
-                Work::Job(Job::Publish { publication, mut answer }),
+                Work::Job(Job::Publish { publication, mut answer, .. }),
                 Ok(Done::Published(published)),
             ) => {
                 tell_published(&publication, &published, told);
@@ -344,6 +364,7 @@ impl<D: Database> Writer<D> {
         self.maintain_at = match (step.more, load) {
             (true, true) => now + MAINTAIN_SHARE_MS,
             (true, false) => now,
+            (false, _) if step.waits => now + OTHERS_MS,
             (false, _) => self.upkeep.next_pass_at.max(now),
         };
     }

@@ -132,6 +132,7 @@ pub(super) const TABLES: &[Moved] = &[
 #[cfg(test)]
 pub(super) const LEFT: &[&str] = &[
     "meta",
+    "changed",
     "schema_version",
     "deliveries_by_webhook",
     "deliveries_by_event",

@@ -15,6 +15,7 @@ use tidings_core::fanout::Index;
 use tidings_core::limits::BATCH_EVENTS_MAX;
 use tidings_core::publication::{PlannedEvent, Publication, Published};
 use tidings_core::time::Timestamp;
+use tidings_store::WriteError;
 
 use super::read::EventReader;
 use crate::api::App;
@@ -24,6 +25,7 @@ use crate::api::envelope;
 use crate::api::form::{Form, parse_json};
 use crate::api::idempotency::{IdempotencyHeader, fingerprint};
 use crate::api::problem::{Problem, Result};
+use crate::sources::TRIES;
 
 /// An event to publish.
 #[derive(Debug, utoipa::ToSchema)]
@@ -81,21 +83,33 @@ pub async fn publish_events(
     caller.require(Scope::EventsWrite)?;
     let now = app.clock.now();
     let key = idempotency.key("POST /api/events", &body)?;
-    let index = app.registry.index(caller.tenant);
-    let reader = EventReader { app: &app, body: &body, tenant: caller.tenant, now };
-    let context = Context { reader, index: &index };
     let is_list = body.iter().find(|byte| !byte.is_ascii_whitespace()) == Some(&b'[');
-    let events = if is_list { context.read_list()? } else { vec![context.read_one()?] };
-    let names: Vec<Option<Arc<Event>>> = events
-        .iter()
-        .map(|planned| planned.event.client_id.is_some().then(|| Arc::clone(&planned.event)))
-        .collect();
-    let publication = Publication { tenant: caller.tenant, key, events };
-    let committed = app.store.publish(publication).await.inspect_err(|error| {
-        if matches!(error, tidings_store::WriteError::Overloaded { .. }) {
-            app.metrics.commit_refused.increment(1);
+    let mut tries = 0..TRIES;
+    let (committed, names) = loop {
+        // Before the index, so that the plan is never older than this says.
+        let planned_at = app.parts.catalogue.known();
+        let index = app.registry.index(caller.tenant);
+        let reader = EventReader { app: &app, body: &body, tenant: caller.tenant, now };
+        let context = Context { reader, index: &index };
+        let events = if is_list { context.read_list()? } else { vec![context.read_one()?] };
+        let names: Vec<Option<Arc<Event>>> = events
+            .iter()
+            .map(|planned| planned.event.client_id.is_some().then(|| Arc::clone(&planned.event)))
+            .collect();
+        let publication = Publication { tenant: caller.tenant, key: key.clone(), events };
+        match app.store.publish_planned(publication, planned_at).await {
+            Ok(committed) => break (committed, names),
+            Err(WriteError::Stale) if tries.next().is_some() => {
+                app.parts.catch_up_to_write().await?;
+            }
+            Err(error) => {
+                if matches!(error, WriteError::Overloaded { .. }) {
+                    app.metrics.commit_refused.increment(1);
+                }
+                return Err(error.into());
+            }
         }
-    })?;
+    };
     let answers = committed.events.iter().zip(&names);
     let accepted: Vec<AcceptedEvent> =
         answers.map(|(published, named)| accepted(published, named.as_deref())).collect();

@@ -7,7 +7,8 @@ use axum::response::Response;
 use http::{HeaderValue, StatusCode};
 use tidings_core::id::LeadId;
 use tidings_core::lead::{Captured, Lead, LeadStatus};
-use tidings_store::{Change, ChangeKey, WriteError, leads};
+use tidings_core::time::Timestamp;
+use tidings_store::{Change, ChangeAnswer, ChangeKey, WriteError, leads};
 
 use super::capture;
 use super::view::LeadView;
@@ -19,6 +20,7 @@ use crate::api::events::publish::count;
 use crate::api::form::Form;
 use crate::api::idempotency::IdempotencyHeader;
 use crate::api::problem::{Problem, ProblemBody, Result};
+use crate::sources::TRIES;
 
 /// A lead to keep.
 #[derive(Debug, utoipa::ToSchema)]
@@ -74,17 +76,8 @@ pub async fn create_lead(
         },
         updated_at: now,
     };
-    let publication = capture::publication(&app, capture::event(&app, &lead, now), true, None, now);
-    let change = Change {
-        key: key.map(|key| ChangeKey { tenant: caller.tenant, key, ids: vec![id.as_i64()] }),
-        statements: vec![leads::insert(&lead)],
-        publications: vec![publication],
-        ..Change::default()
-    };
-    let committed = app.store.change(change).await.map_err(|error| match error {
-        WriteError::Conflict => Problem::conflict("lead_exists", "there is a lead of this name"),
-        error => error.into(),
-    })?;
+    let key = key.map(|key| ChangeKey { tenant: caller.tenant, key, ids: vec![id.as_i64()] });
+    let committed = commit(&app, &lead, key, now).await?;
     let Some(ids) = committed.replayed else {
         committed.published.iter().for_each(|answer| count(&app, &answer.events));
         return Ok(envelope::answer(StatusCode::CREATED, LeadView::from(&lead), now));
@@ -95,4 +88,33 @@ pub async fn create_lead(
     let mut response = envelope::answer(StatusCode::CREATED, LeadView::from(&made), now);
     response.headers_mut().insert("idempotent-replayed", HeaderValue::from_static("true"));
     Ok(response)
+}
+
+/// Commits the lead with what is planned for it; planned anew when the catalogue has moved meanwhile.
+async fn commit(
+    app: &App,
+    lead: &Lead,
+    key: Option<ChangeKey>,
+    now: Timestamp,
+) -> Result<ChangeAnswer> {
+    for _ in 0..TRIES {
+        let planned_at = app.parts.catalogue.known();
+        let event = capture::event(app, lead, now);
+        let change = Change {
+            key: key.clone(),
+            statements: vec![leads::insert(lead)],
+            publications: vec![capture::publication(app, event, true, None, now)],
+            ..Change::default()
+        };
+        match app.parts.change_planned(change, planned_at).await {
+            Ok(committed) => return Ok(committed),
+            Err(WriteError::Stale) => {}
+            Err(WriteError::Conflict) => {
+                let detail = "there is a lead of this name";
+                return Err(Problem::conflict("lead_exists", detail));
+            }
+            Err(error) => return Err(error.into()),
+        }
+    }
+    Err(WriteError::Stale.into())
 }

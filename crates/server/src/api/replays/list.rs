@@ -35,7 +35,7 @@ pub async fn list_replays(
 ) -> Result<Response> {
     caller.require(Scope::Read)?;
     query.only(&[])?;
-    let webhook = find(&app, caller.tenant, &id)?.webhook.id;
+    let webhook = find(&app, caller.tenant, &id).await?.webhook.id;
     let (limit, before) = (query.limit()?, query.cursor()?);
     let replays = app.store.replays(caller.tenant, webhook, before, limit + 1).await?;
     let (replays, next) = cut(replays, limit, |replay| replay.id.to_string());

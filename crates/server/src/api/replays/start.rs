@@ -109,7 +109,7 @@ pub async fn start_replay(
 ) -> Result<Response> {
     caller.require(Scope::DeliveriesWrite)?;
     let now = app.clock.now();
-    let outgoing = find(&app, caller.tenant, &id)?;
+    let outgoing = find(&app, caller.tenant, &id).await?;
     let webhook = &outgoing.webhook;
     let asked = read(&body, now)?;
     if asked.dry_run {

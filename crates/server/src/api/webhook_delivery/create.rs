@@ -114,12 +114,12 @@ async fn commit(
     key: Option<&IdempotencyKey>,
 ) -> Result<(DeliveryId, bool)> {
     for _ in 0..TRIES {
-        let now = app.clock.now();
+        let (now, planned_at) = (app.clock.now(), app.parts.catalogue.known());
         let known = app.store.lead_named(tenant, &asked.name).await?;
         let (id, change) = decide(app, tenant, asked, known, now)?;
         let ids = vec![id.as_i64()];
         let key = key.map(|key| ChangeKey { tenant, key: key.clone(), ids });
-        match app.store.change(Change { key, ..change }).await {
+        match app.parts.change_planned(Change { key, ..change }, planned_at).await {
             Ok(committed) => {
                 committed.published.iter().for_each(|answer| count(app, &answer.events));
                 let first = committed.replayed.and_then(|ids| ids.first().copied());
@@ -127,7 +127,7 @@ async fn commit(
                 return Ok((made.unwrap_or(id), made.is_some()));
             }
             // Somebody else has brought the lead meanwhile, or it has gone.
-            Err(WriteError::Conflict) => {}
+            Err(WriteError::Conflict | WriteError::Stale) => {}
             Err(error) => return Err(error.into()),
         }
     }

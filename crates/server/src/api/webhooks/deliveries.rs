@@ -42,7 +42,7 @@ pub async fn webhook_deliveries(
 ) -> Result<Response> {
     caller.require(Scope::Read)?;
     query.only(&["status", "event_id", "since", "until", "page"])?;
-    let webhook = find(&app, caller.tenant, &id)?.webhook.id;
+    let webhook = find(&app, caller.tenant, &id).await?.webhook.id;
     let statuses = list::statuses(&query)?;
     list::answer(&app, caller.tenant, &query, Some(webhook), statuses).await
 }

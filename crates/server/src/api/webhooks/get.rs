@@ -29,6 +29,6 @@ pub async fn get_webhook(
     PathText(id): PathText,
 ) -> Result<Response> {
     caller.require(Scope::Read)?;
-    let webhook = find(&app, caller.tenant, &id)?;
+    let webhook = find(&app, caller.tenant, &id).await?;
     Ok(envelope::answer(StatusCode::OK, WebhookView::from(webhook.as_ref()), app.clock.now()))
 }

@@ -75,7 +75,7 @@ pub async fn webhook_health(
 ) -> Result<Response> {
     caller.require(Scope::Read)?;
     let now = app.clock.now();
-    let outgoing = find(&app, caller.tenant, &id)?;
+    let outgoing = find(&app, caller.tenant, &id).await?;
     let webhook = &outgoing.webhook;
     let counts = app.store.webhook_day(webhook.id, now).await?;
     let health = app.store.health(webhook.id).await?.unwrap_or_default();

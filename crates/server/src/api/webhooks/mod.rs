@@ -35,6 +35,15 @@ fn parse_id(text: &str) -> Result<WebhookId> {
 }
 
 /// The tenant's webhook in a path.
-pub(super) fn find(app: &App, tenant: TenantId, text: &str) -> Result<Arc<Outgoing>> {
-    app.registry.webhook(tenant, parse_id(text)?).ok_or_else(write::no_such_webhook)
+pub(super) async fn find(app: &App, tenant: TenantId, text: &str) -> Result<Arc<Outgoing>> {
+    look_up(app, tenant, parse_id(text)?).await
+}
+
+/// A webhook of the tenant, also one that another node has registered just now.
+async fn look_up(app: &App, tenant: TenantId, id: WebhookId) -> Result<Arc<Outgoing>> {
+    if let Some(known) = app.registry.webhook(tenant, id) {
+        return Ok(known);
+    }
+    app.parts.catch_up().await?;
+    app.registry.webhook(tenant, id).ok_or_else(write::no_such_webhook)
 }

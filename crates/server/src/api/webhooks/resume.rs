@@ -66,7 +66,7 @@ pub async fn resume_webhook(
     PathText(id): PathText,
 ) -> Result<Response> {
     caller.require(Scope::WebhooksWrite)?;
-    let inactive_since = find(&app, caller.tenant, &id)?.webhook.inactive_since;
+    let inactive_since = find(&app, caller.tenant, &id).await?.webhook.inactive_since;
     let decide =
         |_: &App, current: &Webhook| Ok(Webhook { paused: false, active: true, ..current.clone() });
     let outgoing = write::change(Arc::clone(&app), caller.tenant, parse_id(&id)?, decide).await?;

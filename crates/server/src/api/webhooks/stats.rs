@@ -73,7 +73,7 @@ pub async fn webhook_stats(
     PathText(id): PathText,
 ) -> Result<Response> {
     caller.require(Scope::Read)?;
-    let webhook = find(&app, caller.tenant, &id)?.webhook.id;
+    let webhook = find(&app, caller.tenant, &id).await?.webhook.id;
     let totals = app.store.webhook_totals(webhook).await?;
     Ok(envelope::answer(StatusCode::OK, WebhookStats::from(totals), app.clock.now()))
 }

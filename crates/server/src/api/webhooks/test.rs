@@ -69,7 +69,7 @@ pub async fn test_webhook(
     PathText(id): PathText,
 ) -> Result<Response> {
     caller.require(Scope::WebhooksWrite)?;
-    let outgoing = find(&app, caller.tenant, &id)?;
+    let outgoing = find(&app, caller.tenant, &id).await?;
     let sent = attempt(&app, &outgoing).await;
     Ok(envelope::answer(StatusCode::OK, TestResult::from(sent), app.clock.now()))
 }

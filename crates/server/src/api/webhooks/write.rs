@@ -13,6 +13,7 @@ use tidings_core::webhook::Webhook;
 use tidings_store::catalogue::webhooks;
 use tidings_store::{Change, Control, WriteError};
 
+use super::look_up;
 use crate::api::App;
 use crate::api::problem::{Problem, Result};
 use crate::api::task::uncancelled;
@@ -55,7 +56,7 @@ pub(super) async fn change(
 ) -> Result<Arc<Outgoing>> {
     uncancelled(async move {
         let _turn = app.turns.of(id).await;
-        let outgoing = app.registry.webhook(tenant, id).ok_or_else(no_such_webhook)?;
+        let outgoing = look_up(&app, tenant, id).await?;
         let mut current = (*outgoing.webhook).clone();
         for _ in 0..TRIES {
             let mut next = decide(&app, &current)?;
@@ -78,7 +79,7 @@ pub(super) async fn change(
 pub(super) async fn delete(app: Arc<App>, tenant: TenantId, id: WebhookId) -> Result<()> {
     uncancelled(async move {
         let _turn = app.turns.of(id).await;
-        app.registry.webhook(tenant, id).ok_or_else(no_such_webhook)?;
+        look_up(&app, tenant, id).await?;
         let statements = webhooks::delete(tenant, id, app.clock.now());
         match app.store.change(statements.into()).await {
             Ok(_) => {}

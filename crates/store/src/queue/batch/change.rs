@@ -22,6 +22,9 @@ impl Tx<'_> {
                 return Ok((ChangeAnswer { replayed, ..ChangeAnswer::default() }, Vec::new()));
             }
         }
+        if let Some(planned_at) = change.planned_at {
+            self.refuse_stale(planned_at)?;
+        }
         let mark = self.rollup.mark();
         self.db.savepoint()?;
         let result = self.write_change(change);

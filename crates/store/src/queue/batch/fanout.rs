@@ -17,6 +17,7 @@ use crate::queue::table::Table;
 #[derive(Debug)]
 pub(crate) struct Fanout {
     pub(crate) publication: Publication,
+    pub(crate) planned_at: i64,
     pub(crate) answer: Answer<PublishAnswer>,
     /// Deliveries written so far; the events are written with the first of them.
     pub(crate) written: Option<usize>,
@@ -59,6 +60,7 @@ impl Tx<'_> {
             return Ok(Step::Finished(self.write_publication(publication, known)?));
         }
         if fanout.written.is_none() {
+            self.refuse_stale(fanout.planned_at)?;
             self.begin(publication)?;
         }
         let written = fanout.written.unwrap_or(0);

@@ -33,6 +33,7 @@ impl Tx<'_> {
         let mut publication = publication.clone();
         for owed in publication.events.iter_mut().flat_map(|planned| &mut planned.deliveries) {
             let Some(gate) = owed.gate else { continue };
+            self.db.lock_gate(owed.lane.webhook, gate.job)?;
             self.supersede(owed, gate, told)?;
             if let Some(closed_until) = self.closed_until(owed, gate)? {
                 owed.ready_at = owed.ready_at.max(closed_until);
@@ -79,6 +80,7 @@ impl Tx<'_> {
         let owed = &settlement.owed;
         let (Some(gate), Some(attempt)) = (owed.gate, &settlement.attempt) else { return Ok(()) };
         let Some(until) = gate.closed_until(attempt.started_at) else { return Ok(()) };
+        self.db.lock_gate(owed.lane.webhook, gate.job)?;
         self.db.send(CLOSE, &[owed.lane.webhook.into(), gate.job.into(), until.into()])?;
         for waiting in self.progress_of(owed, gate)? {
             if waiting.id != owed.id && waiting.attempts == 0 && waiting.not_before < until {

@@ -12,6 +12,69 @@ use crate::value::Value;
 
 /// Rows indexed in one step: a few milliseconds.
 const RUN: i64 = 500;
+/// Among nodes a step has to wait, and does more.
+const RUN_AMONG_NODES: i64 = 2_000;
+
+const DELIVERIES_RUN: &str = "SELECT MAX(id), COUNT(*) FROM \
+     (SELECT id FROM deliveries WHERE id > $1 ORDER BY id LIMIT $2) x";
+const EVENTS_RUN: &str = "SELECT MAX(id), COUNT(*) FROM \
+     (SELECT id FROM events WHERE id > $1 ORDER BY id LIMIT $2) x";
+const MARK: &str = "SELECT value FROM meta WHERE key = $1";
+
+/// What it takes to index among nodes; in the SQL of the database that has several.
+struct Among {
+    nth: usize,
+    indexed: &'static str,
+    late: &'static str,
+    run: &'static str,
+    index: &'static [&'static str],
+}
+
+/// No transaction that has begun by now has this number or a later one.
+const NEXT_TRANSACTION: &str = "SELECT pg_snapshot_xmax(pg_current_snapshot())::TEXT::BIGINT";
+const IS_OVER: &str = "SELECT CASE WHEN pg_snapshot_xmin(pg_current_snapshot())::TEXT::BIGINT >= $1 \
+     THEN 1 ELSE 0 END";
+
+const DELIVERIES: Among = Among {
+    nth: 0,
+    indexed: "deliveries_indexed",
+    late: "deliveries_late",
+    run: DELIVERIES_RUN,
+    index: &[
+        "INSERT INTO deliveries_by_webhook (webhook, id, status) SELECT webhook, id, status \
+         FROM deliveries WHERE id > $1 AND id <= $2 ORDER BY webhook, id ON CONFLICT DO NOTHING",
+        "INSERT INTO deliveries_by_event (event, webhook, id, status) \
+         SELECT event, webhook, id, status FROM deliveries WHERE id > $1 AND id <= $2 \
+         ORDER BY event, webhook, id ON CONFLICT DO NOTHING",
+        "INSERT INTO deliveries_by_tenant (tenant, id, status) SELECT tenant, id, status \
+         FROM deliveries WHERE id > $1 AND id <= $2 ORDER BY tenant, id ON CONFLICT DO NOTHING",
+    ],
+};
+
+const EVENTS: Among = Among {
+    nth: 1,
+    indexed: "events_indexed",
+    late: "events_late",
+    run: EVENTS_RUN,
+    index: &["INSERT INTO events_by_tenant (tenant, id) SELECT tenant, id FROM events \
+         WHERE id > $1 AND id <= $2 ORDER BY tenant, id ON CONFLICT DO NOTHING"],
+};
+
+/// How far a step of indexing has come.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Indexed {
+    All,
+    /// There is another run.
+    More,
+    /// What others have under way comes first.
+    Waits,
+}
+
+impl Indexed {
+    fn after(rows: i64) -> Self {
+        if rows == RUN { Self::More } else { Self::All }
+    }
+}
 
 /// The largest ids that the indexes are complete to.
 #[derive(Debug, Clone, Copy, Default)]
@@ -28,6 +91,13 @@ impl Watermarks {
             Ok(mark.unwrap_or(0))
         };
         Ok(Self { deliveries: read("deliveries_indexed")?, events: read("events_indexed")? })
+    }
+}
+
+impl Watermarks {
+    /// Another node has brought the indexes this far, or is about to.
+    pub(super) fn others_have(&mut self, [deliveries, events]: [i64; 2]) {
+        (self.deliveries, self.events) = (deliveries, events);
     }
 }
 
@@ -68,12 +138,15 @@ impl Tx<'_> {
         Ok(self.db.send("DELETE FROM deliveries WHERE id = $1", &[id.into()])?)
     }
 
-    /// Indexes the next run of deliveries; tells whether there are more.
-    pub(super) fn index_deliveries(&mut self) -> Applied<bool> {
+    /// Indexes the next run of deliveries.
+    pub(super) fn index_deliveries(&mut self) -> Applied<Indexed> {
+        if self.db.is_shared() {
+            return self.index_among_nodes(&DELIVERIES);
+        }
         let mark = self.upkeep.marks.deliveries;
-        let run = "SELECT MAX(id), COUNT(*) FROM \
-             (SELECT id FROM deliveries WHERE id > $1 ORDER BY id LIMIT $2) x";
-        let Some((last, rows)) = self.run_after(run, mark)? else { return Ok(false) };
+        let Some((last, rows)) = self.run_after(DELIVERIES_RUN, mark)? else {
+            return Ok(Indexed::All);
+        };
         for sql in [
             "INSERT INTO deliveries_by_webhook (webhook, id, status) SELECT webhook, id, status \
              FROM deliveries WHERE id > $1 AND id <= $2 ORDER BY webhook, id",
@@ -87,21 +160,53 @@ impl Tx<'_> {
         }
         self.upkeep.marks.deliveries = last;
         self.write_mark("deliveries_indexed", last)?;
-        Ok(rows == RUN)
+        Ok(Indexed::after(rows))
     }
 
     /// The same for events.
-    pub(super) fn index_events(&mut self) -> Applied<bool> {
+    pub(super) fn index_events(&mut self) -> Applied<Indexed> {
+        if self.db.is_shared() {
+            return self.index_among_nodes(&EVENTS);
+        }
         let mark = self.upkeep.marks.events;
-        let run = "SELECT MAX(id), COUNT(*) FROM \
-             (SELECT id FROM events WHERE id > $1 ORDER BY id LIMIT $2) x";
-        let Some((last, rows)) = self.run_after(run, mark)? else { return Ok(false) };
+        let Some((last, rows)) = self.run_after(EVENTS_RUN, mark)? else { return Ok(Indexed::All) };
         let sql = "INSERT INTO events_by_tenant (tenant, id) SELECT tenant, id FROM events \
              WHERE id > $1 AND id <= $2 ORDER BY tenant, id";
         self.db.send(sql, &[mark.into(), last.into()])?;
         self.upkeep.marks.events = last;
         self.write_mark("events_indexed", last)?;
-        Ok(rows == RUN)
+        Ok(Indexed::after(rows))
+    }
+
+    /// The same when others write as well. What is under way may have an id of the run and not be seen
+    /// yet. So first the end of the run is announced: whoever writes an id before it from then on
+    /// indexes it itself; then the end of all that began before is waited for; then the run is indexed.
+    fn index_among_nodes(&mut self, of: &Among) -> Applied<Indexed> {
+        let mark = |tx: &mut Self, key: &str| tx.number(MARK, &[key.into()]);
+        let indexed = mark(self, of.indexed)?.unwrap_or(0);
+        let late = mark(self, of.late)?.unwrap_or(0);
+        let barrier = self.upkeep.barriers[of.nth];
+        if late <= indexed {
+            let args = [indexed.into(), RUN_AMONG_NODES.into()];
+            let last = self.number(of.run, &args)?;
+            let Some(last) = last else { return Ok(Indexed::All) };
+            self.write_mark(of.late, last)?;
+            self.upkeep.barriers[of.nth] = None;
+            return Ok(Indexed::Waits);
+        }
+        let Some(barrier) = barrier else {
+            self.upkeep.barriers[of.nth] = self.number(NEXT_TRANSACTION, &[])?;
+            return Ok(Indexed::Waits);
+        };
+        if self.number(IS_OVER, &[barrier.into()])? != Some(1) {
+            return Ok(Indexed::Waits);
+        }
+        for sql in of.index {
+            self.db.send(sql, &[indexed.into(), late.into()])?;
+        }
+        self.write_mark(of.indexed, late)?;
+        self.upkeep.barriers[of.nth] = None;
+        Ok(Indexed::More)
     }
 
     /// The last id of a run and how many it has; `None` when there is none.
@@ -113,8 +218,9 @@ impl Tx<'_> {
         Ok(last.map(|last| (last, rows)))
     }
 
+    /// Never backwards, also when two nodes believe for a moment that it is theirs to write.
     fn write_mark(&mut self, key: &str, id: i64) -> Applied<()> {
         let args: [Value; 2] = [id.into(), key.into()];
-        Ok(self.db.send("UPDATE meta SET value = $1 WHERE key = $2", &args)?)
+        Ok(self.db.send("UPDATE meta SET value = $1 WHERE key = $2 AND value < $1", &args)?)
     }
 }

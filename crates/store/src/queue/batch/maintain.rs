@@ -4,10 +4,11 @@
 use std::collections::HashSet;
 
 use tidings_core::delivery::{Owed, Status};
+use tidings_core::id::EventId;
 use tidings_core::settlement::Reason;
 use tidings_core::time::{HOUR_MS, Timestamp};
 
-use super::index::Watermarks;
+use super::index::{Indexed, Watermarks};
 use super::retention::Pass;
 use super::{Applied, Tx};
 use crate::committed::Committed;
@@ -23,6 +24,8 @@ pub(super) const PASS_EVERY_MS: i64 = HOUR_MS;
 #[derive(Debug, Clone, Default)]
 pub(crate) struct Upkeep {
     pub(super) marks: Watermarks,
+    /// The transactions that have to be over before the next run is indexed, of deliveries and events.
+    pub(super) barriers: [Option<i64>; 2],
     /// Events whose fan-out is being written: not to be withdrawn.
     pub(crate) fanouts: HashSet<i64>,
     /// The retention pass that is under way.
@@ -37,6 +40,8 @@ pub(crate) struct Maintained {
     pub(crate) told: Vec<Committed>,
     /// Whether there is more to do now.
     pub(crate) more: bool,
+    /// Whether there is when what others have under way is over.
+    pub(crate) waits: bool,
 }
 
 impl Upkeep {
@@ -46,32 +51,65 @@ impl Upkeep {
 }
 
 impl Tx<'_> {
-    /// The next step, the most urgent first. `afresh` starts a retention pass whatever the hour.
-    pub(super) fn maintain(&mut self, afresh: bool) -> Applied<Maintained> {
+    /// The next step for whoever waits until all is done. `afresh` starts a retention pass whatever the
+    /// hour.
+    pub(super) fn maintain_all(&mut self, afresh: bool) -> Applied<Maintained> {
         if afresh {
-            self.upkeep.pass = None;
-            self.upkeep.next_pass_at = self.now;
+            self.begin_pass();
         }
-        if self.withdraw_interrupted()? {
+        let (step, indexed) = self.before_retention()?;
+        if let Some(step) = step {
+            return Ok(step);
+        }
+        if indexed == Indexed::Waits {
+            // All the indexes first, for retention finds old rows through them. What has begun without
+            // them begins again.
+            self.begin_pass();
             return Ok(Maintained { more: true, ..Maintained::default() });
         }
-        if let Some(told) = self.end_deliveries()? {
-            return Ok(Maintained { told, more: true });
-        }
-        let more = self.index_deliveries()? | self.index_events()?;
-        if more {
-            return Ok(Maintained { more, ..Maintained::default() });
-        }
-        // After the indexes: retention finds old rows through them.
         let more = self.retain()?;
         Ok(Maintained { more, ..Maintained::default() })
+    }
+
+    fn begin_pass(&mut self) {
+        self.upkeep.pass = None;
+        self.upkeep.next_pass_at = self.now;
+    }
+
+    /// The next step, the most urgent first.
+    pub(super) fn maintain(&mut self) -> Applied<Maintained> {
+        let (step, indexed) = self.before_retention()?;
+        if let Some(step) = step {
+            return Ok(step);
+        }
+        let (more, waits) = (self.retain()?, indexed == Indexed::Waits);
+        Ok(Maintained { more, waits, ..Maintained::default() })
+    }
+
+    /// What comes before retention, if there is any of it, and how far the indexes are.
+    fn before_retention(&mut self) -> Applied<(Option<Maintained>, Indexed)> {
+        let more = Maintained { more: true, ..Maintained::default() };
+        if self.withdraw_interrupted()? {
+            return Ok((Some(more), Indexed::More));
+        }
+        if let Some(told) = self.end_deliveries()? {
+            return Ok((Some(Maintained { told, ..more }), Indexed::More));
+        }
+        let indexed = [self.index_deliveries()?, self.index_events()?];
+        Ok(match indexed {
+            _ if indexed.contains(&Indexed::More) => (Some(more), Indexed::More),
+            _ if indexed.contains(&Indexed::Waits) => (None, Indexed::Waits),
+            _ => (None, Indexed::All),
+        })
     }
 
     /// Takes back part of a fan-out that was interrupted.
     fn withdraw_interrupted(&mut self) -> Applied<bool> {
         for row in self.db.rows("SELECT event FROM unfinished", &[])? {
             let event = row.fields().take()?;
-            if !self.upkeep.fanouts.contains(&event) {
+            if !self.upkeep.fanouts.contains(&event)
+                && self.db.abandoned(EventId::from_i64(event))?
+            {
                 self.withdraw(event, STEP)?;
                 return Ok(true);
             }

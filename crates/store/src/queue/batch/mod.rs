@@ -48,7 +48,7 @@ pub(crate) enum Work {
 
 /// What a work did, to be answered and told after the commit.
 #[derive(Debug)]
-pub(super) enum Done {
+pub(crate) enum Done {
     Published(PublishAnswer),
     /// What the settlement changed: its own row, and what it announced.
     Settled(Vec<Committed>),
@@ -97,6 +97,9 @@ pub(super) fn fill(
     upkeep: &mut Upkeep,
     now: Timestamp,
 ) -> Result<Vec<Result<Done, WriteError>>, Trouble> {
+    if let Some(late) = db.meta().late {
+        upkeep.marks.others_have(late);
+    }
     let mut tx = Tx { db, rollup: Rollup::default(), upkeep, now };
     let mut done = Vec::with_capacity(works.len());
     for work in works {
@@ -106,6 +109,7 @@ pub(super) fn fill(
             Err(Failure::Failed(trouble)) => return Err(trouble),
         }
     }
+    tx.db.tell_others(works, &done)?;
     tx.rollup.flush(tx.db)?;
     Ok(done)
 }
@@ -113,7 +117,8 @@ pub(super) fn fill(
 impl Tx<'_> {
     fn apply(&mut self, work: &Work) -> Applied<Done> {
         Ok(match work {
-            Work::Job(Job::Publish { publication, .. }) => {
+            Work::Job(Job::Publish { publication, planned_at, .. }) => {
+                self.refuse_stale(*planned_at)?;
                 Done::Published(self.publish(publication)?)
             }
             Work::Job(Job::Settle(settlement)) => Done::Settled(self.settle(settlement)?),
@@ -123,9 +128,19 @@ impl Tx<'_> {
             }
             Work::Job(Job::Control { control, .. }) => Done::Controlled(self.control(control)?),
             Work::Fanout(fanout) => Done::Stepped(self.fan_out(fanout)?),
-            Work::Job(Job::Maintain { afresh, .. }) => Done::Maintained(self.maintain(*afresh)?),
-            Work::Maintain => Done::Maintained(self.maintain(false)?),
+            Work::Job(Job::Maintain { afresh, .. }) => {
+                Done::Maintained(self.maintain_all(*afresh)?)
+            }
+            Work::Maintain => Done::Maintained(self.maintain()?),
         })
+    }
+
+    /// A publication must have been planned with the catalogue that holds now.
+    fn refuse_stale(&self, planned_at: i64) -> Applied<()> {
+        if planned_at < self.db.meta().catalogue {
+            return Err(Failure::Refused(WriteError::Stale));
+        }
+        Ok(())
     }
 
     /// The first row of a query.

@@ -27,9 +27,17 @@ impl Tx<'_> {
     /// Writes a settlement; tells what it changed.
     pub(super) fn settle(&mut self, settlement: &Settlement) -> Applied<Vec<Committed>> {
         let mut told = Vec::with_capacity(1);
-        // First: what has to wait must know it before the gate is told to be free.
+        let settled = self.settle_row(settlement)?;
+        // Nothing of it counts: whoever owns the lane now finds out for itself.
+        if let Committed::Late { lane, .. } = settled
+            && self.db.is_shared()
+            && !self.db.owns(lane)?
+        {
+            return Ok(vec![settled]);
+        }
+        // Told first: what has to wait must know it before the gate is told to be free.
         self.close_gate(settlement, &mut told)?;
-        told.push(self.settle_row(settlement)?);
+        told.push(settled);
         if let Some(health) = &settlement.health {
             let doc = serde_json::to_string(health).expect("health has string keys only");
             let row = [settlement.owed.lane.webhook.into(), doc.as_str().into()];
@@ -87,6 +95,9 @@ impl Tx<'_> {
     /// gone), or this settlement was written before.
     fn stale(&mut self, settlement: &Settlement) -> Applied<Committed> {
         let (lane, id) = (settlement.owed.lane, settlement.owed.id);
+        if !self.db.owns(lane)? {
+            return Ok(Committed::Late { lane, id });
+        }
         if let Some(again) = self.owed(id)? {
             return Ok(Committed::Settled { lane, id, again: Some(again) });
         }

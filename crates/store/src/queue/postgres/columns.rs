@@ -6,7 +6,7 @@ use tokio_postgres::types::{IsNull, ToSql, Type, to_sql_checked};
 
 use super::session::Args;
 use super::value::text;
-use crate::queue::table::{Kind, OnConflict, Spec};
+use crate::queue::table::{Kind, OnConflict, Spec, Table};
 use crate::queue::transaction::Cell;
 
 /// One column of the rows.
@@ -94,7 +94,9 @@ impl ToSql for Column {
 
 /// The statement that inserts columns. Rows that may meet a key come sorted by it, so that two nodes
 /// never wait for each other in a ring; of several rows of one key the last one counts.
-pub(super) fn insert(spec: &Spec) -> String {
+///
+/// Each node counts in rows of its own: two that added to one row would wait for each other's commit.
+pub(super) fn insert(spec: &Spec, node: u16) -> String {
     let names: Vec<&str> = spec.columns().map(|(name, _)| name).collect();
     let keys = spec.keys().collect::<Vec<_>>().join(", ");
     let arrays: Vec<String> = (1..)
@@ -110,11 +112,44 @@ pub(super) fn insert(spec: &Spec) -> String {
         OnConflict::Replace => (format!("DISTINCT ON ({keys}) "), format!("{keys}, nth DESC")),
         OnConflict::Add | OnConflict::Fail => (String::new(), keys),
     };
+    if spec.on_conflict == OnConflict::Add {
+        let conflict = spec.on_conflict().replacen(" ON CONFLICT (", " ON CONFLICT (node, ", 1);
+        return format!(
+            "INSERT INTO {} (node, {names}) SELECT {node}, {names} FROM UNNEST({arrays}) \
+             AS rows ({names}) ORDER BY {order}{conflict}",
+            spec.name
+        );
+    }
     format!(
         "{} SELECT {distinct}{names} FROM UNNEST({arrays}) WITH ORDINALITY AS rows ({names}, nth) \
          ORDER BY {order}{}",
         spec.insert(),
         spec.on_conflict()
+    )
+}
+
+/// Adds up, under the first node, what each node has counted in rows of its own.
+pub(super) fn folds() -> Vec<String> {
+    [Table::TenantTotals, Table::TenantMinutes, Table::WebhookHours].map(fold).into()
+}
+
+fn fold(table: Table) -> String {
+    let spec = table.spec();
+    let (name, keys) = (spec.name, spec.keys().collect::<Vec<_>>());
+    let values = spec.columns().map(|(name, _)| name).filter(|name| !keys.contains(name));
+    let values: Vec<&str> = values.collect();
+    let added = values.iter().map(|&column| match column {
+        "last_at" => "MAX(last_at)".to_owned(),
+        _ => format!("SUM({column})"),
+    });
+    let added = added.collect::<Vec<_>>().join(", ");
+    let same = keys.iter().map(|key| format!("t.{key} = s.{key}")).collect::<Vec<_>>();
+    let (keys, values, same) = (keys.join(", "), values.join(", "), same.join(" AND "));
+    format!(
+        "WITH s AS (SELECT DISTINCT {keys} FROM {name} WHERE node <> 0), \
+         gone AS (DELETE FROM {name} t USING s WHERE {same} RETURNING t.*) \
+         INSERT INTO {name} (node, {keys}, {values}) \
+         SELECT 0, {keys}, {added} FROM gone GROUP BY {keys}"
     )
 }
 

@@ -1,15 +1,18 @@
 //! Where the database is, how to get there, and what holds for every session.
 
 use std::fmt;
+use std::future::poll_fn;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 use rustls::pki_types::CertificateDer;
 use rustls::pki_types::pem::PemObject as _;
+use tokio::io::{AsyncRead, AsyncWrite};
+use tokio::sync::Notify;
 use tokio::task::JoinHandle;
 use tokio_postgres::config::{Host, SslMode};
-use tokio_postgres::{Client, Config, Error, NoTls};
+use tokio_postgres::{AsyncMessage, Client, Config, Connection, Error, NoTls};
 use tokio_postgres_rustls::MakeRustlsConnect;
 
 use crate::error::OpenError;
@@ -25,8 +28,18 @@ const SILENCE: Duration = Duration::from_secs(10);
 /// of a queue that fills and empties within minutes are always wrong, and would have it scanned.
 const SESSION: &str = "SET synchronous_commit = on; SET jit = off; SET enable_seqscan = off; \
      SET enable_hashjoin = off; SET enable_mergejoin = off; \
-     SET idle_in_transaction_session_timeout = '30s'; SET client_min_messages = error; \
+     SET idle_in_transaction_session_timeout = '5s'; SET client_min_messages = error; \
      SET tcp_keepalives_idle = 5; SET tcp_keepalives_interval = 2; SET tcp_keepalives_count = 3";
+
+/// What a hint at the leases says; any other is one at the journal.
+pub(super) const LEASES: &str = "leases";
+
+/// Woken when a node hints at something.
+#[derive(Debug, Clone, Default)]
+pub(super) struct Hints {
+    pub(super) journal: Arc<Notify>,
+    pub(super) leases: Arc<Notify>,
+}
 
 /// A way to the database.
 pub(super) struct Connect {
@@ -103,6 +116,26 @@ impl Connect {
         Ok((client, driver))
     }
 
+    /// A session that wakes whoever waits when another node hints at something.
+    pub(super) async fn listen(&self, patience: Duration, hints: Hints) -> Result<Client, Error> {
+        let client = match &self.tls {
+            None => {
+                let (client, connection) = self.config.connect(NoTls).await?;
+                self.drive(heed(connection, hints));
+                client
+            }
+            Some(tls) => {
+                let (client, connection) = self.config.connect(tls.clone()).await?;
+                self.drive(heed(connection, hints));
+                client
+            }
+        };
+        let patience = patience.as_millis();
+        let more = format!("{SESSION}; SET statement_timeout = {patience}; LISTEN tidings");
+        client.batch_execute(&more).await?;
+        Ok(client)
+    }
+
     fn drive(
         &self,
         connection: impl Future<Output = Result<(), Error>> + Send + 'static,
@@ -119,6 +152,21 @@ impl Connect {
     pub(super) fn connections(&self) -> usize {
         self.open.load(Ordering::Relaxed)
     }
+}
+
+/// Drives a connection, and passes hints on; its own too, which do no harm.
+async fn heed<S, T>(mut connection: Connection<S, T>, hints: Hints) -> Result<(), Error>
+where
+    S: AsyncRead + AsyncWrite + Unpin,
+    T: AsyncRead + AsyncWrite + Unpin,
+{
+    while let Some(message) = poll_fn(|cx| connection.poll_message(cx)).await {
+        if let AsyncMessage::Notification(hint) = message? {
+            let of = if hint.payload() == LEASES { &hints.leases } else { &hints.journal };
+            of.notify_one();
+        }
+    }
+    Ok(())
 }
 
 /// Takes out of a URL what `tokio-postgres` does not know: whether the server is to prove its name,

@@ -3,37 +3,55 @@
 
 use std::collections::{HashMap, HashSet};
 use std::rc::Rc;
+use std::sync::Arc;
 use std::time::Duration;
 
 use futures_util::FutureExt as _;
-use futures_util::future::try_join4;
-use tidings_core::delivery::Owed;
-use tidings_core::id::TenantId;
+use futures_util::future::try_join5;
+use tidings_core::delivery::{Lane, Owed};
+use tidings_core::id::{EventId, JobId, TenantId, WebhookId};
+use tidings_core::shard;
 use tokio::runtime::Runtime;
 use tokio::time::timeout;
 use tokio_postgres::Error;
 
 use super::columns::{self, Columns};
 use super::connect::told;
+use super::journal;
+use super::node::{Identity, NODE_LOCK};
+use super::pending::{Op, Statement};
 use super::session::{Session, borrowed};
 use super::sought::{Key, Sought};
-use crate::queue::batch::Work;
+use crate::error::WriteError;
+use crate::nodes::Tenure;
 use crate::queue::batch::seen::{Found, Kind};
+use crate::queue::batch::{Done, Work};
 use crate::queue::table::Table;
-use crate::queue::transaction::{Cell, Fault, Transaction, Trouble};
+use crate::queue::transaction::{Cell, Fault, Meta, Transaction, Trouble};
 use crate::value::{Row, Value};
 
-const TAKE: &str = "DELETE FROM queue q USING UNNEST($1::BIGINT[], $2::BIGINT[]) AS t (id, attempts) \
-     WHERE q.id = t.id AND q.attempts = t.attempts RETURNING q.id";
+/// A settlement counts only while this node owns the shard, since the epoch that it knows of. The shard
+/// is read and not locked: what another owner commits in the same moment meets the number of attempts.
+const TAKE: &str = "DELETE FROM queue q USING UNNEST($1::BIGINT[], $2::BIGINT[], $3::BIGINT[], \
+     $4::BIGINT[]) AS t (id, attempts, shard, epoch) JOIN shards s ON s.id = t.shard \
+     AND s.epoch = t.epoch WHERE q.id = t.id AND q.attempts = t.attempts RETURNING q.id";
 const MOVE: &str = "UPDATE queue q SET ready_at = t.ready_at, not_before = t.not_before, \
      attempts = t.more, granted = t.granted FROM UNNEST($1::BIGINT[], $2::BIGINT[], $3::BIGINT[], \
-     $4::BIGINT[], $5::BIGINT[], $6::BIGINT[]) \
-     AS t (id, attempts, ready_at, not_before, more, granted) \
+     $4::BIGINT[], $5::BIGINT[], $6::BIGINT[], $7::BIGINT[], $8::BIGINT[]) \
+     AS t (id, attempts, shard, epoch, ready_at, not_before, more, granted) \
+     JOIN shards s ON s.id = t.shard AND s.epoch = t.epoch \
      WHERE q.id = t.id AND q.attempts = t.attempts RETURNING q.id";
 const SEEN: &str = "SELECT t.nth, s.fingerprint, s.answer \
      FROM UNNEST($1::BIGINT[], $2::BIGINT[], $3::TEXT[]) WITH ORDINALITY AS t (tenant, kind, key, nth) \
      JOIN seen s ON s.tenant = t.tenant AND s.kind = t.kind AND s.key = t.key";
-const NUMBER: &str = "UPDATE meta SET value = $1 WHERE key = 'batch'";
+const NUMBER: &str = "INSERT INTO node_batches (node, number) VALUES ($1, $2) \
+     ON CONFLICT (node) DO UPDATE SET number = excluded.number";
+/// In the order of [`Meta`].
+const META: &str = "SELECT (SELECT value FROM meta WHERE key = 'catalogue'), \
+     (SELECT value FROM meta WHERE key = 'deliveries_late'), \
+     (SELECT value FROM meta WHERE key = 'events_late')";
+/// With a number of the transaction from the beginning: whoever waits for it to end can see it.
+const BEGIN: &str = "BEGIN; SELECT pg_current_xact_id()";
 
 /// What every batch looks for.
 #[cfg(any(test, feature = "conformance"))]
@@ -53,13 +71,12 @@ pub(super) struct Filling {
     /// The savepoint is among what is pending.
     unsent_savepoint: bool,
     has_written: bool,
+    /// Other nodes must hear of it.
+    pub(super) has_news: bool,
     is_broken: bool,
-}
-
-enum Op {
-    /// Rows by table, which may come in any order.
-    Insert(Vec<(Table, Columns)>),
-    Send(&'static str, Vec<Value>),
+    meta: Meta,
+    identity: Identity,
+    tenure: Arc<Tenure>,
 }
 
 impl Filling {
@@ -67,6 +84,7 @@ impl Filling {
     pub(super) fn begin(
         runtime: Rc<Runtime>,
         session: Session,
+        (identity, tenure): (Identity, Arc<Tenure>),
         works: &[Work],
         patience: Duration,
     ) -> Result<Self, Trouble> {
@@ -79,9 +97,13 @@ impl Filling {
             seen: HashMap::new(),
             unsent_savepoint: false,
             has_written: false,
+            has_news: false,
             is_broken: false,
+            meta: Meta::default(),
+            identity,
+            tenure,
         };
-        filling.fetch(Sought::by(works))?;
+        filling.fetch(Sought::by(works, &filling.tenure))?;
         Ok(filling)
     }
 
@@ -90,28 +112,32 @@ impl Filling {
         let (takes, moves) = (columns::args(&sought.takes), columns::args(&sought.moves));
         let key_args = columns::args(&keys);
         let fetched = self.wait(async |session: &mut Session| {
-            let statements = [TAKE, MOVE, SEEN];
-            let [take, move_, seen] = [
+            let statements = [TAKE, MOVE, SEEN, META];
+            let [take, move_, seen, meta] = [
                 session.prepare(statements[0]).await?,
                 session.prepare(statements[1]).await?,
                 session.prepare(statements[2]).await?,
+                session.prepare(statements[3]).await?,
             ];
             let client = &session.client;
             let ask = async |statement, args: &super::session::Args<'_>, wanted: bool| {
                 if wanted { client.query(statement, args).await } else { Ok(Vec::new()) }
             };
             // Each is sent when it is first polled, which is in this order: one round trip for all.
-            let begin = client.batch_execute("BEGIN");
-            let (_, taken, moved, found) = try_join4(
+            let begin = client.batch_execute(BEGIN);
+            let (_, taken, moved, found, meta) = try_join5(
                 begin,
                 ask(&take, &takes, !sought.takes[0].is_empty()),
                 ask(&move_, &moves, !sought.moves[0].is_empty()),
                 ask(&seen, &key_args, !sought.keys.is_empty()),
+                client.query_one(&meta, &[]),
             )
             .await?;
-            Ok((taken, moved, found))
+            Ok((taken, moved, found, meta))
         });
-        let (taken, moved, found) = fetched?;
+        let (taken, moved, found, meta) = fetched?;
+        let [catalogue, deliveries_late, events_late] = std::array::from_fn(|n| meta.get(n));
+        self.meta = Meta { catalogue, late: Some([deliveries_late, events_late]) };
         self.settled.extend(taken.iter().chain(&moved).map(|row| row.get::<_, i64>(0)));
         self.has_written = !self.settled.is_empty();
         let mut found: HashMap<usize, Found> = found
@@ -129,7 +155,7 @@ impl Filling {
     /// Everything is sent; if anything was written, the number of the batch along with it.
     pub(super) fn finish(&mut self, number: i64) -> Result<(), Trouble> {
         if self.has_written {
-            self.send(NUMBER, &[number.into()])?;
+            self.send(NUMBER, &[self.identity.node.into(), number.into()])?;
         }
         self.flush()
     }
@@ -151,7 +177,9 @@ impl Filling {
             return Ok(());
         }
         self.unsent_savepoint = false;
-        let statements: Vec<Statement<'_>> = ops.iter().flat_map(Op::statements).collect();
+        let node = self.identity.node;
+        let statements: Vec<Statement<'_>> =
+            ops.iter().flat_map(|op| op.statements(node)).collect();
         let sent = self.wait(async |session: &mut Session| {
             let mut prepared = Vec::with_capacity(statements.len());
             for statement in &statements {
@@ -173,7 +201,7 @@ impl Filling {
         });
         // Whoever happens to read is not the one who is at fault.
         sent.map_err(|trouble| match trouble.fault {
-            Fault::Constraint => Trouble { fault: Fault::Statement, ..trouble },
+            Fault::Constraint => Trouble { fault: Fault::Raced, ..trouble },
             _ => trouble,
         })
     }
@@ -206,9 +234,11 @@ impl Filling {
         };
         let fault = match (&code.code()[..2], code.code()) {
             ("23", _) => Fault::Constraint,
-            // Connection, resources, shutdown and time-outs, input and output, deadlocks and locks, faults
-            // of the database itself; and a server that only reads, because another took its place.
-            ("08" | "53" | "57" | "58" | "40" | "55" | "XX", _) | (_, "25006") => Fault::Database,
+            // Two nodes waited for each other.
+            ("40", _) => Fault::Raced,
+            // Connection, resources, shutdown and time-outs, input and output, locks, faults of the
+            // database itself; and a server that only reads, because another took its place.
+            ("08" | "53" | "57" | "58" | "55" | "XX", _) | (_, "25006") => Fault::Database,
             _ => Fault::Statement,
         };
         Trouble::new(fault, told(error))
@@ -292,6 +322,51 @@ impl Transaction for Filling {
         self.wait(async |session: &mut Session| session.rows(sql, args).await)
     }
 
+    fn meta(&self) -> Meta {
+        self.meta
+    }
+
+    fn is_shared(&self) -> bool {
+        true
+    }
+
+    fn owns(&mut self, lane: Lane) -> Result<bool, Trouble> {
+        let shard = shard::of(lane.webhook);
+        let args = [i64::from(shard).into(), self.tenure.epoch(shard).into()];
+        let rows = self.rows("SELECT 1 FROM shards WHERE id = $1 AND epoch = $2", &args)?;
+        Ok(!rows.is_empty())
+    }
+
+    fn abandoned(&mut self, event: EventId) -> Result<bool, Trouble> {
+        let node = i64::from(event.node());
+        if node == i64::from(self.identity.node) {
+            return Ok(true);
+        }
+        let args = [node.into(), i64::from(NODE_LOCK).into()];
+        Ok(self.execute(BURY, &args)? > 0)
+    }
+
+    fn lock_gate(&mut self, place: WebhookId, job: JobId) -> Result<(), Trouble> {
+        if self.tenure.is_shared() {
+            let key = place.as_i64() ^ job.as_i64().rotate_left(32);
+            self.execute("SELECT pg_advisory_xact_lock($1)", &[key.into()])?;
+        }
+        Ok(())
+    }
+
+    fn tell_others(
+        &mut self,
+        works: &[Work],
+        done: &[Result<Done, WriteError>],
+    ) -> Result<(), Trouble> {
+        let news = journal::encode(works, done);
+        if news.is_empty() {
+            return Ok(());
+        }
+        self.has_news = true;
+        self.send(journal::WRITE, &[self.identity.node.into(), news.into()])
+    }
+
     fn savepoint(&mut self) -> Result<(), Trouble> {
         // What came before is not to be taken back, and its faults are its own.
         self.flush()?;
@@ -317,23 +392,8 @@ impl Transaction for Filling {
     }
 }
 
-/// One statement on its way.
-struct Statement<'o> {
-    sql: std::borrow::Cow<'static, str>,
-    args: Vec<&'o (dyn tokio_postgres::types::ToSql + Sync)>,
-}
-
-impl Op {
-    fn statements(&self) -> Vec<Statement<'_>> {
-        match self {
-            Self::Insert(group) => group
-                .iter()
-                .map(|(table, columns)| Statement {
-                    sql: columns::insert(table.spec()).into(),
-                    args: columns.args(),
-                })
-                .collect(),
-            Self::Send(sql, args) => vec![Statement { sql: (*sql).into(), args: borrowed(args) }],
-        }
-    }
-}
+/// A node that is silent for a minute and has no connection that writes is gone: it gets another
+/// incarnation, so that it cannot come back.
+const BURY: &str = "UPDATE nodes SET incarnation = incarnation + 1 WHERE id = $1 AND heartbeat < \
+     (EXTRACT(EPOCH FROM clock_timestamp()) * 1000)::BIGINT - 60000 \
+     AND pg_try_advisory_xact_lock($2::BIGINT::INT, $1::BIGINT::INT)";

@@ -2,7 +2,9 @@
 //! that read.
 //!
 //! In reading order: [`connect`] (where, and in what session) → [`session`] (statements on a
-//! connection) → [`write`] (a transaction, with [`columns`] on their way) → [`readers`].
+//! connection) → [`write`] (a transaction, with [`columns`] on their way) → [`readers`]. What makes
+//! several of it one: [`node`] (which one this is), [`side`] (leases and hints), [`journal`] (what one
+//! tells the others).
 
 use std::borrow::Cow;
 use std::fmt;
@@ -14,11 +16,14 @@ use std::time::Duration;
 use tokio::sync::watch;
 
 use self::connect::Connect;
+use self::node::Identity;
 use self::readers::Readers;
+use self::side::Side;
 use super::committer::Committer;
 use super::transaction::Trouble;
 use super::writer::Writer;
 use crate::error::OpenError;
+use crate::nodes::Tenure;
 use crate::queue::{Job, Queue, Reader, Reading};
 use crate::store::{Connections, Now, Sink};
 use crate::value::Value;
@@ -26,9 +31,13 @@ use crate::value::Value;
 mod columns;
 mod connect;
 mod fill;
+mod journal;
+mod node;
+mod pending;
 mod readers;
 mod schema;
 mod session;
+pub(crate) mod side;
 mod sought;
 mod value;
 mod write;
@@ -48,6 +57,7 @@ pub(crate) struct Postgres {
     committer: Arc<Committer>,
     history: Readers,
     queue: Readers,
+    side: Side,
     /// Taken when the store is closed.
     writer: Mutex<Option<JoinHandle<()>>>,
     connect: Arc<Connect>,
@@ -79,27 +89,31 @@ impl Postgres {
         std::thread::spawn(migrate).join().map_err(gone)?
     }
 
-    /// Connects, takes the database for this process, and brings its tables up to date.
-    pub(crate) fn open(url: &str, now: Now, sink: Sink) -> Result<Self, OpenError> {
+    /// Connects, brings the tables up to date, and takes a number for this process: the one that `name`
+    /// had before, if it had one.
+    pub(crate) fn open(url: &str, name: &str, now: Now, sink: Sink) -> Result<Self, OpenError> {
         let connect = Arc::new(Connect::parse(url)?);
         let committer = Arc::new(Committer::new(now));
         let (tell, told) = mpsc::channel();
         let (theirs, at) = (Arc::clone(&committer), Arc::clone(&connect));
+        let tenure = Arc::new(Tenure::default());
+        let (name, held) = (name.to_owned(), Arc::clone(&tenure));
         let thread = std::thread::Builder::new().name("tidings-writer".into());
-        let run = move || match start(at, theirs, sink) {
-            Ok(writer) => {
-                drop(tell.send(Ok(())));
+        let run = move || match start(at, &name, held, theirs, sink) {
+            Ok((writer, identity)) => {
+                drop(tell.send(Ok(identity)));
                 writer.run();
             }
             Err(error) => drop(tell.send(Err(error))),
         };
         let writer = thread.spawn(run).map_err(|e| OpenError::Database(e.to_string()))?;
         let gone = |_| OpenError::Database("the writer had panicked".to_owned());
-        told.recv().map_err(gone)??;
+        let identity = told.recv().map_err(gone)??;
         Ok(Self {
             committer,
             history: Readers::new(Arc::clone(&connect), READERS, READ_PATIENCE),
             queue: Readers::new(Arc::clone(&connect), QUEUE_READERS, QUEUE_PATIENCE),
+            side: Side::new(Arc::clone(&connect), identity, tenure),
             writer: Mutex::new(Some(writer)),
             connect,
         })
@@ -115,12 +129,16 @@ impl Postgres {
 
 fn start(
     connect: Arc<Connect>,
+    name: &str,
+    tenure: Arc<Tenure>,
     committer: Arc<Committer>,
     sink: Sink,
-) -> Result<Writer<Writing>, OpenError> {
-    let writing = Writing::open(connect)?;
+) -> Result<(Writer<Writing>, Identity), OpenError> {
+    let writing = Writing::open(connect, name, tenure)?;
+    let identity = writing.identity;
     let writer = Writer::new(writing, committer, sink);
-    writer.map_err(|Trouble { text, .. }| OpenError::Database(text))
+    let writer = writer.map_err(|Trouble { text, .. }| OpenError::Database(text))?;
+    Ok((writer, identity))
 }
 
 fn join(writer: Option<JoinHandle<()>>) {
@@ -158,7 +176,11 @@ impl Queue for Postgres {
     }
 
     fn connections(&self) -> Option<Connections> {
-        Some(Connections { open: self.connect.connections(), max: READERS + QUEUE_READERS + 1 })
+        Some(Connections { open: self.connect.connections(), max: READERS + QUEUE_READERS + 2 })
+    }
+
+    fn side(&self) -> Option<&Side> {
+        Some(&self.side)
     }
 
     fn close(&self) -> Pin<Box<dyn Future<Output = ()> + Send + '_>> {

@@ -3,8 +3,10 @@
 use tidings_core::id::TenantId;
 use tidings_core::publication::Publication;
 use tidings_core::settlement::{Settlement, Verdict};
+use tidings_core::shard;
 
 use super::columns::Column;
+use crate::nodes::Tenure;
 use crate::queue::Job;
 use crate::queue::batch::Work;
 use crate::queue::batch::seen::Kind;
@@ -15,15 +17,15 @@ use crate::queue::transaction::Cell;
 pub(super) type Key = (TenantId, Kind, Box<str>);
 
 pub(super) struct Sought {
-    /// Queue rows that end: delivery, attempts.
-    pub(super) takes: [Column; 2],
+    /// Queue rows that end: delivery, attempts, shard, epoch.
+    pub(super) takes: [Column; 4],
     /// Queue rows that stay: the same, then their new values.
-    pub(super) moves: [Column; 6],
+    pub(super) moves: [Column; 8],
     pub(super) keys: Vec<Key>,
 }
 
 impl Sought {
-    pub(super) fn by(works: &[Work]) -> Self {
+    pub(super) fn by(works: &[Work], tenure: &Tenure) -> Self {
         let mut sought = Self {
             takes: std::array::from_fn(|_| Column::new(table::Kind::Int)),
             moves: std::array::from_fn(|_| Column::new(table::Kind::Int)),
@@ -32,7 +34,7 @@ impl Sought {
         for work in works {
             match work {
                 Work::Job(Job::Settle(settlement)) => {
-                    sought.settled(settlement);
+                    sought.settled(settlement, tenure);
                     settlement.announcements.iter().for_each(|one| sought.published(one));
                 }
                 Work::Job(Job::Publish { publication, .. }) => sought.published(publication),
@@ -51,18 +53,21 @@ impl Sought {
         sought
     }
 
-    fn settled(&mut self, settlement: &Settlement) {
+    fn settled(&mut self, settlement: &Settlement, tenure: &Tenure) {
         let owed = &settlement.owed;
         let row = |columns: &mut [Column], cells: &[i64]| {
             columns.iter_mut().zip(cells).for_each(|(column, &int)| column.push(Cell::Int(int)));
         };
         let (id, attempts) = (owed.id.as_i64(), i64::from(owed.attempts));
+        let shard = shard::of(owed.lane.webhook);
+        let (epoch, shard) = (tenure.epoch(shard), i64::from(shard));
         match settlement.verdict {
-            Verdict::End { .. } => row(&mut self.takes, &[id, attempts]),
+            Verdict::End { .. } => row(&mut self.takes, &[id, attempts, shard, epoch]),
             Verdict::Retry { ready_at, not_before, attempts_granted } => {
                 let more = attempts + i64::from(settlement.attempt.is_some());
                 let (ready_at, not_before) = (ready_at.as_millis(), not_before.as_millis());
-                let cells = [id, attempts, ready_at, not_before, more, attempts_granted.into()];
+                let granted = attempts_granted.into();
+                let cells = [id, attempts, shard, epoch, ready_at, not_before, more, granted];
                 row(&mut self.moves, &cells);
             }
         }

@@ -4,9 +4,9 @@
 //! one that brings its rows in, table by table, and the commit. What is rare (changes, controls,
 //! maintenance) asks in between.
 //!
-//! The connection holds a lock on the database for as long as it lives, so whoever writes is the only
-//! one. It is also how a commit without an answer is cleared up: once the lock is had again the former
-//! connection is over, and the number of its batch is there or is not.
+//! The connection holds the lock of its node for as long as it lives, so whoever writes for the node is
+//! the only one. It is also how a commit without an answer is cleared up: once the lock is had again the
+//! former connection is over, and the number of its batch is there or is not.
 
 use std::rc::Rc;
 use std::sync::Arc;
@@ -17,11 +17,14 @@ use tokio::time::{Instant, timeout};
 use tokio_postgres::Error;
 use tokio_postgres::error::SqlState;
 
+use super::columns;
 use super::connect::{Connect, told};
 use super::fill::Filling;
+use super::node::{self, Identity, Use};
 use super::schema;
 use super::session::Session;
 use crate::error::OpenError;
+use crate::nodes::Tenure;
 use crate::queue::batch::Work;
 use crate::queue::transaction::{Commit, Database, Fault, Transaction, Trouble};
 
@@ -31,19 +34,9 @@ pub(super) const ROUND_TRIP: Duration = Duration::from_secs(5);
 const ROUND_TRIP_ALONE: Duration = Duration::from_secs(600);
 /// After a connection could not be made, the next is not tried before.
 const PAUSE: Duration = Duration::from_millis(200);
-/// How long a node that starts waits for one that has just been killed.
-const LOCK_PATIENCE: &str = "SET lock_timeout = '4s'";
-/// Held by the connection that writes; the number is arbitrary.
-const LOCK: i64 = 0x7469_6469_6e67_0002;
 
 /// From then on what this process holds in memory is no longer what is owed.
-const TAKEN: &str = "another tidings process has taken the database";
-/// An advisory lock is listed by the halves of its number.
-const HELD_BY_ANOTHER: &str = "SELECT EXISTS (SELECT 1 FROM pg_locks l \
-     JOIN pg_stat_activity a USING (pid) WHERE l.locktype = 'advisory' AND l.granted \
-     AND l.database = (SELECT oid FROM pg_database WHERE datname = current_database()) \
-     AND (l.classid::BIGINT << 32) + l.objid::BIGINT = $1 \
-     AND NOT (a.pid = $2 AND a.backend_start::TEXT = $3))";
+const TAKEN: &str = "another tidings process has taken the place of this node";
 
 pub(crate) struct Writing {
     /// Of the thread that writes.
@@ -54,6 +47,8 @@ pub(crate) struct Writing {
     again_at: Option<Instant>,
     /// Process and start of the last session, there: if it hangs it is ended.
     former: Option<(i32, String)>,
+    pub(super) identity: Identity,
+    tenure: Arc<Tenure>,
     /// Of the last batch.
     number: i64,
     /// For one round trip.
@@ -61,34 +56,60 @@ pub(crate) struct Writing {
 }
 
 impl Writing {
-    pub(super) fn open(connect: Arc<Connect>) -> Result<Self, OpenError> {
-        Self::with_patience(connect, ROUND_TRIP)
+    pub(super) fn open(
+        connect: Arc<Connect>,
+        name: &str,
+        tenure: Arc<Tenure>,
+    ) -> Result<Self, OpenError> {
+        Self::with_patience(connect, Use::Shared { name }, tenure, ROUND_TRIP)
     }
 
     /// For one who reads and writes all of a store while nobody else uses it.
     pub(crate) fn alone(url: &str) -> Result<Self, OpenError> {
-        Self::with_patience(Arc::new(Connect::parse(url)?), ROUND_TRIP_ALONE)
+        let connect = Arc::new(Connect::parse(url)?);
+        let mut writing =
+            Self::with_patience(connect, Use::Alone, Arc::default(), ROUND_TRIP_ALONE)?;
+        let fold = |tx: &mut dyn Transaction| {
+            columns::folds().iter().try_for_each(|sql| tx.execute(sql, &[]).map(drop))
+        };
+        match writing.commit(&[], fold) {
+            Commit::Made(()) => Ok(writing),
+            Commit::Failed(Trouble { text, .. }) | Commit::Unknown((), text) => {
+                Err(OpenError::Database(text))
+            }
+        }
     }
 
-    fn with_patience(connect: Arc<Connect>, patience: Duration) -> Result<Self, OpenError> {
+    fn with_patience(
+        connect: Arc<Connect>,
+        usage: Use<'_>,
+        tenure: Arc<Tenure>,
+        patience: Duration,
+    ) -> Result<Self, OpenError> {
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
         let runtime = runtime.map_err(|e| OpenError::Database(e.to_string()))?;
         let opening = async {
-            let (mut session, former) = take(&connect, None, patience).await.map_err(|error| {
-                let place = connect.place();
-                match error.code() {
-                    Some(&SqlState::LOCK_NOT_AVAILABLE) => OpenError::DatabaseInUse(place),
-                    _ => OpenError::Unreachable { place, why: told(&error) },
-                }
-            })?;
+            let unreachable =
+                |e: Error| OpenError::Unreachable { place: connect.place(), why: told(&e) };
+            let opened = Session::open(&connect, statement(patience)).await;
+            let mut session = opened.map_err(unreachable)?;
+            node::enter(&connect, &session, usage).await?;
             schema::migrate(&mut session.client).await?;
-            let number = number(&session).await.map_err(|e| OpenError::Database(told(&e)))?;
-            Ok((session, former, number))
+            let identity = node::enrol(&connect, &mut session, usage).await?;
+            let former = of_session(&session).await.map_err(unreachable)?;
+            let number = number(&session, identity).await.map_err(unreachable)?;
+            if let Use::Shared { .. } = usage {
+                let shards = node::settle_in(&mut session.client, identity.node).await;
+                for (shard, epoch) in shards.map_err(unreachable)? {
+                    tenure.set(shard, epoch);
+                }
+            }
+            Ok((session, former, identity, number))
         };
-        let (session, former, number) = runtime.block_on(opening)?;
+        let (session, former, identity, number) = runtime.block_on(opening)?;
         let (session, former) = (Some(session), Some(former));
-        let runtime = Rc::new(runtime);
-        Ok(Self { runtime, connect, session, again_at: None, former, number, patience })
+        let (runtime, again_at) = (Rc::new(runtime), None);
+        Ok(Self { runtime, connect, session, again_at, former, identity, tenure, number, patience })
     }
 
     /// The session, a new one if need be.
@@ -100,16 +121,11 @@ impl Writing {
         if self.again_at.is_some_and(|at| Instant::now() < at) {
             return Err(away("it was tried just now"));
         }
-        let taking = async {
-            let (session, former) =
-                take(&self.connect, self.former.as_ref(), self.patience).await?;
-            let number = number(&session).await?;
-            Ok::<_, Error>((session, former, number))
-        };
+        let taking = take(&self.connect, self.former.as_ref(), self.identity, self.patience);
         match self.runtime.block_on(async { timeout(ROUND_TRIP, taking).await }) {
             // Another has had it meanwhile.
-            Ok(Ok((.., number))) if number > self.number => Err(Trouble::new(Fault::Lost, TAKEN)),
-            Ok(Ok((session, former, _))) => {
+            Ok(Ok(None)) => Err(Trouble::new(Fault::Lost, TAKEN)),
+            Ok(Ok(Some((session, former)))) => {
                 self.former = Some(former);
                 Ok(session)
             }
@@ -127,15 +143,14 @@ impl Writing {
         }
     }
 
-    /// Whether somebody else holds the lock: not our former session, which is only slow to end.
+    /// Whether another process is the node: not our former session, which is only slow to end.
     fn is_taken(&self) -> bool {
-        let Some((pid, since)) = &self.former else { return false };
         let asking = async {
             let session = Session::open(&self.connect, statement(self.patience)).await?;
-            session.client.query_one(HELD_BY_ANOTHER, &[&LOCK, pid, since]).await
+            node::is_still(&session.client, self.identity).await
         };
         let asked = self.runtime.block_on(async { timeout(ROUND_TRIP, asking).await });
-        matches!(asked, Ok(Ok(row)) if row.get(0))
+        matches!(asked, Ok(Ok(false)))
     }
 
     /// Begins a transaction; on a new connection when the old one had broken while it was idle.
@@ -143,13 +158,15 @@ impl Writing {
         let was_open = self.session.is_some();
         let session = self.session()?;
         let since = Instant::now();
-        match Filling::begin(Rc::clone(&self.runtime), session, works, self.patience) {
+        let (writer, patience) = ((self.identity, Arc::clone(&self.tenure)), self.patience);
+        let runtime = Rc::clone(&self.runtime);
+        match Filling::begin(runtime, session, writer.clone(), works, patience) {
             // At once: no answer in time is another matter.
             Err(_) if was_open && since.elapsed() < PAUSE => {}
             result => return result,
         }
         let session = self.session()?;
-        Filling::begin(Rc::clone(&self.runtime), session, works, self.patience)
+        Filling::begin(Rc::clone(&self.runtime), session, writer, works, patience)
     }
 }
 
@@ -172,12 +189,15 @@ impl Database for Writing {
                 return Commit::Failed(trouble);
             }
         };
-        let session = filling.session;
+        let (session, has_news) = (filling.session, filling.has_news);
         self.number = number;
         let commit = async { timeout(self.patience, session.client.batch_execute("COMMIT")).await };
         match self.runtime.block_on(commit) {
             Ok(Ok(())) => {
                 self.session = Some(session);
+                if has_news {
+                    self.tenure.hint();
+                }
                 Commit::Made(filled)
             }
             // An answer that it was not made. A session that is being ended may have made it.
@@ -197,7 +217,7 @@ impl Database for Writing {
 
     fn was_committed(&mut self) -> Result<bool, Trouble> {
         let session = self.session()?;
-        let asked = async { timeout(ROUND_TRIP, number(&session)).await };
+        let asked = async { timeout(ROUND_TRIP, number(&session, self.identity)).await };
         match self.runtime.block_on(asked) {
             Ok(Ok(number)) => {
                 self.session = Some(session);
@@ -210,6 +230,10 @@ impl Database for Writing {
 
     fn rest(&mut self) {}
 
+    fn keeps_house(&self) -> bool {
+        self.tenure.keeps_house()
+    }
+
     fn close(self) {
         let Some(Session { client, driver, .. }) = self.session else { return };
         drop(client);
@@ -218,24 +242,26 @@ impl Database for Writing {
     }
 }
 
-/// A session that holds the lock. A former one of ours may hold it still, if its end has not been
-/// noticed there: then it is ended.
+/// A session that holds the lock of the node. A former one of ours may hold it still, if its end has not
+/// been noticed there: then it is ended. `None`: another process is the node by now.
 async fn take(
     connect: &Connect,
     former: Option<&(i32, String)>,
+    identity: Identity,
     patience: Duration,
-) -> Result<(Session, (i32, String)), Error> {
+) -> Result<Option<(Session, (i32, String))>, Error> {
     let session = Session::open(connect, statement(patience)).await?;
     if let Some((pid, since)) = former {
         let end = "SELECT pg_terminate_backend(pid) FROM pg_stat_activity \
              WHERE pid = $1 AND backend_start::TEXT = $2";
         session.client.query(end, &[pid, since]).await?;
     }
-    session.client.batch_execute(LOCK_PATIENCE).await?;
-    session.client.execute("SELECT pg_advisory_lock($1)", &[&LOCK]).await?;
-    let this = "SELECT pid, backend_start::TEXT FROM pg_stat_activity WHERE pid = pg_backend_pid()";
-    let this = session.client.query_one(this, &[]).await?;
-    Ok((session, (this.get(0), this.get(1))))
+    node::lock(&session.client, identity).await?;
+    if !node::is_still(&session.client, identity).await? {
+        return Ok(None);
+    }
+    let this = of_session(&session).await?;
+    Ok(Some((session, this)))
 }
 
 /// The database gives a statement up a little earlier than we, which leaves the connection whole.
@@ -243,7 +269,14 @@ fn statement(patience: Duration) -> Duration {
     patience * 9 / 10
 }
 
-async fn number(session: &Session) -> Result<i64, Error> {
-    let sql = "SELECT value FROM meta WHERE key = 'batch'";
-    Ok(session.client.query_one(sql, &[]).await?.get(0))
+async fn of_session(session: &Session) -> Result<(i32, String), Error> {
+    let this = "SELECT pid, backend_start::TEXT FROM pg_stat_activity WHERE pid = pg_backend_pid()";
+    let this = session.client.query_one(this, &[]).await?;
+    Ok((this.get(0), this.get(1)))
+}
+
+async fn number(session: &Session, identity: Identity) -> Result<i64, Error> {
+    let sql = "SELECT number FROM node_batches WHERE node = $1";
+    let row = session.client.query_opt(sql, &[&i64::from(identity.node)]).await?;
+    Ok(row.map_or(0, |row| row.get(0)))
 }
