@@ -18,7 +18,7 @@ trap finish EXIT
 # Waits until a file holds a line that matches, and prints what the pattern's group matched.
 waits_for() {
     for _ in $(seq 200); do
-        found=$(sed -nE "s|.*$2.*|\1|p" "$1" 2>/dev/null | head -1)
+        found=$(sed -nE "s|.*$2.*|\1|p" "$1" 2>/dev/null | head -1 || true)
         [ -n "$found" ] && { echo "$found"; return; }
         sleep 0.05
     done
