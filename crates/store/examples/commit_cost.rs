@@ -282,9 +282,14 @@ async fn main() {
     println!("|   history | hooks | size |   µs   | CPU µs | actual |");
     tokio::task::LocalSet::new()
         .run_until(async {
-            table(&place, 0).await;
-            table(&place, 1_000_000).await;
-            backlog(&place).await;
+            let sizes: Vec<usize> =
+                std::env::args().skip(2).filter_map(|n| n.parse().ok()).collect();
+            for &history in if sizes.is_empty() { &[0, 1_000_000][..] } else { &sizes } {
+                table(&place, history).await;
+            }
+            if sizes.is_empty() {
+                backlog(&place).await;
+            }
         })
         .await;
 }

@@ -7,10 +7,11 @@ mod server;
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
-use rusqlite::Connection;
+use rusqlite::{Connection, StatementStatus, ToSql};
 use server::PostgresServer;
+use tidings_core::id::{TenantId, WebhookId};
 use tidings_core::time::Timestamp;
-use tidings_store::{Now, Store, conformance};
+use tidings_store::{Now, Store, Value, conformance};
 
 /// Those that have a row for each thing that happens.
 const GROWING: &[&str] = &[
@@ -53,7 +54,7 @@ INSERT INTO deliveries_by_tenant SELECT tenant, id, status FROM deliveries WHERE
 UPDATE meta SET value = 189000 WHERE key = 'deliveries_indexed';
 UPDATE meta SET value = 199000 WHERE key = 'events_indexed';
 INSERT INTO queue SELECT n, n % 100 + 1, n % 1000, 0, n, 1, n, n, NULL, 0, 0,
-    CASE WHEN n % 10 = 0 THEN n END, CASE WHEN n % 10 = 0 THEN 1000 END FROM generate_series(190001, 200000) n;
+    CASE WHEN n % 10 = 0 THEN n END, CASE WHEN n % 10 = 0 THEN 1000 END, 1 FROM generate_series(190001, 200000) n;
 INSERT INTO attempts SELECT n, 1, n, 7, 1, 'v1', 500, '', '', '', 'http', NULL FROM generate_series(1, 190000, 10) n;
 INSERT INTO directs SELECT n, '{}', '', NULL, n % 3, n / 2 FROM generate_series(1, 190000, 20) n;
 INSERT INTO seen SELECT n % 100 + 1, 1, 'key-' || n, '', NULL, '', n FROM generate_series(1, 100000) n;
@@ -187,4 +188,79 @@ fn is(sql: &str, table: &str, name: &str) -> bool {
         |before: &str| [" ", ")"].iter().any(|end| sql.contains(&format!("{before} {name}{end}")));
     let given = holds(&format!(" FROM {table}")) || holds(&format!(" JOIN {table}"));
     name == table || (given && !holds(")"))
+}
+
+/// One tenant with 60,000 rows owed and as many dead letters; another with three of each, the oldest.
+const CROWD: &str = "
+WITH RECURSIVE n (n) AS (SELECT 1 UNION ALL SELECT n + 1 FROM n WHERE n < 60000)
+INSERT INTO queue SELECT n, CASE WHEN n <= 6 THEN 2 ELSE 1 END, CASE WHEN n <= 6 THEN 8 ELSE 7 END, n % 64,
+    n, 1, n, n, NULL, n % 2, 0, NULL, NULL, 1 FROM n;
+UPDATE meta SET value = 60000 WHERE key = 'queue_aged';
+WITH RECURSIVE n (n) AS (SELECT 1 UNION ALL SELECT n + 1 FROM n WHERE n < 60000)
+INSERT INTO deliveries SELECT 100000 + n, CASE WHEN n <= 6 THEN 2 ELSE 1 END, CASE WHEN n <= 6 THEN 8 ELSE 7 END,
+    0, n, 1, CASE WHEN n % 2 = 0 THEN 2 ELSE 3 END, 0, 1, 0, n, n, 200, NULL, NULL, NULL, NULL, NULL, NULL, NULL
+    FROM n;
+INSERT INTO attempts SELECT n, 1, n, 7, 1, 'v1', 500, '', '', '', 'http', NULL FROM (SELECT id AS n FROM deliveries) x;
+INSERT INTO deliveries_by_webhook SELECT webhook, id, status FROM deliveries;
+INSERT INTO deliveries_by_tenant SELECT tenant, id, status FROM deliveries;
+UPDATE meta SET value = 160000 WHERE key = 'deliveries_indexed';
+ANALYZE;
+";
+
+/// The lists of the tenant with little, and how many rows each has.
+fn lists_of_the_small() -> Vec<(String, Vec<Value>)> {
+    conformance::lists(TenantId::from_i64(2), WebhookId::from_i64(8))
+}
+
+/// What others are owed is not read past: it is by pages that were touched, for time proves nothing.
+#[test]
+fn on_postgresql_lists_read_nothing_of_others() {
+    let server = PostgresServer::quick();
+    let url = server.database();
+    drop(Store::open_postgres(&url, "a", now(), Box::new(drop)).expect("opens"));
+    server.sql("test_0", CROWD);
+    for mode in ["force_generic_plan", "force_custom_plan"] {
+        for (n, (sql, args)) in lists_of_the_small().into_iter().enumerate() {
+            let args: Vec<String> = args.iter().map(literal).collect();
+            let told = server.sql(
+                "test_0",
+                &format!(
+                    "{SESSION} SET enable_seqscan = off; SET plan_cache_mode = {mode}; \
+                     PREPARE p{n} AS {sql}; \
+                     EXPLAIN (ANALYZE, BUFFERS, TIMING OFF) EXECUTE p{n} ({})",
+                    args.join(", ")
+                ),
+            );
+            let pages = told.lines().find_map(|line| line.trim().strip_prefix("Buffers: shared "));
+            let pages = pages.expect("it says").split(' ').filter_map(|one| one.split_once('='));
+            let pages: u32 = pages.map(|(_, pages)| pages.parse().unwrap_or(0)).sum();
+            assert!(pages < 300, "{mode}: {pages} pages\n{sql}\n{told}");
+        }
+    }
+}
+
+fn literal(value: &Value) -> String {
+    match value {
+        Value::Int(int) => int.to_string(),
+        other => panic!("{other:?} is no argument of a list"),
+    }
+}
+
+/// By the steps of SQLite's machine.
+#[test]
+fn on_sqlite_lists_read_nothing_of_others() {
+    let dir = tempfile::tempdir().expect("a directory");
+    drop(Store::open_sqlite(dir.path(), now(), Box::new(drop)).expect("opens"));
+    let file = Connection::open(dir.path().join("tidings.db")).expect("opens");
+    file.execute_batch(&CROWD.replace("ANALYZE;", "")).expect("filled");
+    for (sql, args) in lists_of_the_small() {
+        let mut statement = file.prepare(&sql).expect("sound");
+        let args: Vec<String> = args.iter().map(literal).collect();
+        let args: Vec<i64> = args.iter().map(|arg| arg.parse().expect("a number")).collect();
+        let bound = args.iter().map(|arg| arg as &dyn ToSql).collect::<Vec<_>>();
+        let rows = statement.query_map(&*bound, |_| Ok(())).expect("asked").count();
+        let steps = statement.get_status(StatementStatus::VmStep);
+        assert!((3..=12).contains(&rows), "{rows} rows: {sql}");
+        assert!(steps < 5_000, "{steps} steps for {rows} rows: {sql}");
+    }
 }

@@ -67,7 +67,7 @@ fn a_newer_schema_is_refused() {
     conn.pragma_update(None, "user_version", 99).expect("written");
     drop(conn);
     let refused = quietly(&dir).expect_err("is refused");
-    assert!(matches!(refused, OpenError::NewerSchema { found: 99, known: 7 }), "{refused}");
+    assert!(matches!(refused, OpenError::NewerSchema { found: 99, known: 8 }), "{refused}");
 }
 
 /// What each version added is taken away again, and comes back.
@@ -81,7 +81,10 @@ async fn an_older_file_moves_up() {
          STRICT, WITHOUT ROWID; DROP TABLE directs; DROP TABLE jobs; DROP TABLE executions; \
          DROP TABLE execution_results; DROP TABLE gates; DROP INDEX queue_by_job; \
          ALTER TABLE queue DROP COLUMN job; ALTER TABLE queue DROP COLUMN progress_interval; \
-         DROP TABLE changed; DELETE FROM meta WHERE key = 'catalogue'; \
+         DROP TABLE changed; DELETE FROM meta WHERE key IN ('catalogue', 'queue_aged'); \
+         DROP INDEX queue_retried_by_tenant; DROP INDEX queue_retried_by_webhook; \
+         DROP INDEX queue_aged_by_tenant; DROP INDEX queue_aged_by_webhook; \
+         ALTER TABLE queue DROP COLUMN aged; \
          PRAGMA user_version = 1";
     conn.execute_batch(back).expect("written");
     drop(conn);

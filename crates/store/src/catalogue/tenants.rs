@@ -27,8 +27,14 @@ const INSERT: &str =
 const UPDATE: &str = "UPDATE tenants SET name = $1, retention_days = $2 WHERE id = $3";
 const DELETE: &str = "DELETE FROM tenants WHERE id = $1";
 // What its webhooks are owed ends with them.
-const END_DIRECT: &str = "INSERT INTO ending (webhook, upto) SELECT q.webhook, MAX(q.id) FROM queue q \
-     WHERE q.tenant = $1 AND q.revision = 0 GROUP BY q.webhook \
+const END_DIRECT: &str = "INSERT INTO ending (webhook, upto) SELECT x.webhook, MAX(x.id) FROM \
+     (SELECT q.webhook, q.id FROM queue q \
+     WHERE q.tenant = $1 AND q.revision = 0 AND q.attempts = 0 AND q.aged = 1 \
+     UNION ALL SELECT q.webhook, q.id FROM queue q \
+     WHERE q.tenant = $1 AND q.revision = 0 AND q.attempts > 0 \
+     UNION ALL SELECT q.webhook, q.id FROM queue q \
+     WHERE q.id > (SELECT value FROM meta WHERE key = 'queue_aged') AND q.tenant = $1 \
+     AND q.revision = 0 AND q.attempts = 0) x WHERE x.id > 0 GROUP BY x.webhook \
      ON CONFLICT (webhook) DO UPDATE SET upto = excluded.upto";
 const ALL: &str = "SELECT id, name, retention_days, created_at FROM tenants ORDER BY id";
 

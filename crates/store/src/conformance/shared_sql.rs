@@ -1,5 +1,7 @@
 //! The shared statements: one text for every database.
 
+use tidings_core::id::{TenantId, WebhookId};
+
 use super::world::{Factory, World};
 use crate::queue::{postgres, reads};
 use crate::{Value, catalogue, history, leads, sources};
@@ -17,6 +19,12 @@ pub fn hot_statements() -> Vec<String> {
     let reads =
         statements().into_iter().filter(|sql| sql.starts_with("SELECT") || sql.starts_with("WITH"));
     reads.chain(postgres::HOT.iter().map(|&sql| sql.to_owned())).collect()
+}
+
+/// The lists of deliveries of a tenant, and of a webhook of it, with their arguments.
+pub fn lists(tenant: TenantId, webhook: WebhookId) -> Vec<(String, Vec<Value>)> {
+    let all = history::deliveries::lists(tenant, webhook).into_iter();
+    all.map(|query| (query.sql, query.args)).collect()
 }
 
 /// Each prepares, numbers its arguments in the order of their appearance (SQLite takes them by it),

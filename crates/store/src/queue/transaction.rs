@@ -46,8 +46,8 @@ pub(crate) trait Database {
 pub(crate) struct Meta {
     /// The version of the catalogue; 0: any will do.
     pub(crate) catalogue: i64,
-    /// Deliveries and events with ids up to these are indexed by whoever writes them.
-    pub(crate) late: Option<[i64; 2]>,
+    /// Deliveries, events and rows of the queue with ids up to these are indexed by whoever writes them.
+    pub(crate) late: Option<[i64; 3]>,
 }
 
 /// How a commit ended.

@@ -365,7 +365,7 @@ impl<D: Database> Writer<D> {
             (true, true) => now + MAINTAIN_SHARE_MS,
             (true, false) => now,
             (false, _) if step.waits => now + OTHERS_MS,
-            (false, _) => self.upkeep.next_pass_at.max(now),
+            (false, _) => self.upkeep.next_at().max(now),
         };
     }
 }

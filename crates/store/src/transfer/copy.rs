@@ -23,6 +23,7 @@ pub(super) struct Copier<'c> {
 struct Indexed {
     deliveries: i64,
     events: i64,
+    queue: i64,
 }
 
 impl<'c> Copier<'c> {
@@ -158,7 +159,8 @@ impl Indexed {
             let rows = tx.rows("SELECT value FROM meta WHERE key = $1", &[key.into()])?;
             Ok(rows.into_iter().next().and_then(|row| row.fields().take().ok()).unwrap_or(0))
         };
-        Ok(Self { deliveries: mark("deliveries_indexed")?, events: mark("events_indexed")? })
+        let (deliveries, events) = (mark("deliveries_indexed")?, mark("events_indexed")?);
+        Ok(Self { deliveries, events, queue: mark("queue_aged")? })
     }
 
     /// Indexes those of a page that maintenance will not come past any more.
@@ -172,6 +174,7 @@ impl Indexed {
         let (upto, statements) = match table.name {
             "deliveries" => (self.deliveries, &BY_DELIVERY[..]),
             "events" => (self.events, &BY_EVENT[..]),
+            "queue" => (self.queue, &OWED[..]),
             _ => return Ok(()),
         };
         let (Some(first), Some(last), Some(tenant)) = (rows.first(), rows.last(), whose) else {
@@ -196,6 +199,7 @@ const BY_DELIVERY: [&str; 3] = [
     "INSERT INTO deliveries_by_tenant (tenant, id, status) SELECT tenant, id, status \
      FROM deliveries WHERE id >= $1 AND id <= $2 AND tenant = $3 ORDER BY tenant, id",
 ];
+const OWED: [&str; 1] = ["UPDATE queue SET aged = 1 WHERE id >= $1 AND id <= $2 AND tenant = $3"];
 const BY_EVENT: [&str; 1] =
     ["INSERT INTO events_by_tenant (tenant, id) SELECT tenant, id FROM events \
      WHERE id >= $1 AND id <= $2 AND tenant = $3 ORDER BY tenant, id"];

@@ -249,7 +249,9 @@ mod tests {
                 assert!(LEFT.contains(&name.as_str()), "is {name} moved?");
                 continue;
             };
-            let columns = strings(&format!("SELECT name FROM pragma_table_info('{name}')"));
+            let mut columns = strings(&format!("SELECT name FROM pragma_table_info('{name}')"));
+            // Each installation's maintenance marks what waits in its queue.
+            columns.retain(|column| column != "aged");
             let mut moved: Vec<_> = table.columns().collect();
             assert_eq!(moved.len(), columns.len(), "{name}: {columns:?}");
             let keys =

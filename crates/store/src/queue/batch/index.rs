@@ -18,6 +18,14 @@ const DELIVERIES_RUN: &str = "SELECT MAX(id), COUNT(*) FROM \
      (SELECT id FROM deliveries WHERE id > $1 ORDER BY id LIMIT $2) x";
 const EVENTS_RUN: &str = "SELECT MAX(id), COUNT(*) FROM \
      (SELECT id FROM events WHERE id > $1 ORDER BY id LIMIT $2) x";
+/// Rows of the queue that have waited since before `$2`.
+const QUEUE_RUN: &str = "SELECT MAX(id), COUNT(*) FROM \
+     (SELECT id FROM queue WHERE id > $1 AND id < $2 ORDER BY id LIMIT $3) x";
+const AGE: &str = "UPDATE queue SET aged = 1 WHERE id > $1 AND id <= $2";
+const AGE_ONE: &str = "UPDATE queue SET aged = 1 WHERE id = $1";
+/// From then on a row of the queue is in the indexes of what waits. Most rows are gone by then, and
+/// cost nothing here.
+const AGED_MS: i64 = 5_000;
 const MARK: &str = "SELECT value FROM meta WHERE key = $1";
 
 /// What it takes to index among nodes; in the SQL of the database that has several.
@@ -26,6 +34,8 @@ struct Among {
     indexed: &'static str,
     late: &'static str,
     run: &'static str,
+    /// Only what is older than [`AGED_MS`].
+    is_aged: bool,
     index: &'static [&'static str],
 }
 
@@ -39,6 +49,7 @@ const DELIVERIES: Among = Among {
     indexed: "deliveries_indexed",
     late: "deliveries_late",
     run: DELIVERIES_RUN,
+    is_aged: false,
     index: &[
         "INSERT INTO deliveries_by_webhook (webhook, id, status) SELECT webhook, id, status \
          FROM deliveries WHERE id > $1 AND id <= $2 ORDER BY webhook, id ON CONFLICT DO NOTHING",
@@ -55,8 +66,18 @@ const EVENTS: Among = Among {
     indexed: "events_indexed",
     late: "events_late",
     run: EVENTS_RUN,
+    is_aged: false,
     index: &["INSERT INTO events_by_tenant (tenant, id) SELECT tenant, id FROM events \
          WHERE id > $1 AND id <= $2 ORDER BY tenant, id ON CONFLICT DO NOTHING"],
+};
+
+const QUEUE: Among = Among {
+    nth: 2,
+    indexed: "queue_aged",
+    late: "queue_late",
+    run: QUEUE_RUN,
+    is_aged: true,
+    index: &[AGE],
 };
 
 /// How far a step of indexing has come.
@@ -80,6 +101,7 @@ impl Indexed {
 pub(super) struct Watermarks {
     deliveries: i64,
     events: i64,
+    queue: i64,
 }
 
 impl Watermarks {
@@ -89,18 +111,27 @@ impl Watermarks {
             let mark = rows.into_iter().next().and_then(|row| row.fields().take().ok());
             Ok(mark.unwrap_or(0))
         };
-        Ok(Self { deliveries: read("deliveries_indexed")?, events: read("events_indexed")? })
+        let (deliveries, events) = (read("deliveries_indexed")?, read("events_indexed")?);
+        Ok(Self { deliveries, events, queue: read("queue_aged")? })
     }
 }
 
 impl Watermarks {
     /// Another node has brought the indexes this far, or is about to.
-    pub(super) fn others_have(&mut self, [deliveries, events]: [i64; 2]) {
-        (self.deliveries, self.events) = (deliveries, events);
+    pub(super) fn others_have(&mut self, [deliveries, events, queue]: [i64; 3]) {
+        (self.deliveries, self.events, self.queue) = (deliveries, events, queue);
     }
 }
 
 impl Tx<'_> {
+    /// A row that comes into the queue where all have been marked: one that is sent again.
+    pub(super) fn index_late_owed(&mut self, owed: &Owed) -> Applied<()> {
+        if owed.id.as_i64() <= self.upkeep.marks.queue {
+            self.db.send(AGE_ONE, &[owed.id.into()])?;
+        }
+        Ok(())
+    }
+
     pub(super) fn index_late_event(&mut self, event: &Event) -> Applied<()> {
         if event.id.as_i64() <= self.upkeep.marks.events {
             self.db.insert(Table::EventsByTenant, &[event.tenant.into(), event.id.into()])?;
@@ -143,7 +174,7 @@ impl Tx<'_> {
             return self.index_among_nodes(&DELIVERIES);
         }
         let mark = self.upkeep.marks.deliveries;
-        let Some((last, rows)) = self.run_after(DELIVERIES_RUN, mark)? else {
+        let Some((last, rows)) = self.run_after(&DELIVERIES, mark)? else {
             return Ok(Indexed::All);
         };
         for sql in [
@@ -168,13 +199,32 @@ impl Tx<'_> {
             return self.index_among_nodes(&EVENTS);
         }
         let mark = self.upkeep.marks.events;
-        let Some((last, rows)) = self.run_after(EVENTS_RUN, mark)? else { return Ok(Indexed::All) };
+        let Some((last, rows)) = self.run_after(&EVENTS, mark)? else { return Ok(Indexed::All) };
         let sql = "INSERT INTO events_by_tenant (tenant, id) SELECT tenant, id FROM events \
              WHERE id > $1 AND id <= $2 ORDER BY tenant, id";
         self.db.send(sql, &[mark.into(), last.into()])?;
         self.upkeep.marks.events = last;
         self.write_mark("events_indexed", last)?;
         Ok(Indexed::after(rows))
+    }
+
+    /// The same for what has waited in the queue; and says when there may be more of it.
+    pub(super) fn age_queue(&mut self) -> Applied<Indexed> {
+        let mark = self.upkeep.marks.queue;
+        let indexed = if self.db.is_shared() {
+            self.index_among_nodes(&QUEUE)?
+        } else if let Some((last, rows)) = self.run_after(&QUEUE, mark)? {
+            self.db.send(AGE, &[mark.into(), last.into()])?;
+            self.upkeep.marks.queue = last;
+            self.write_mark("queue_aged", last)?;
+            Indexed::after(rows)
+        } else {
+            Indexed::All
+        };
+        let younger = "SELECT 1 FROM queue WHERE id > $1 LIMIT 1";
+        let waits = self.row(younger, &[self.upkeep.marks.queue.into()])?.is_some();
+        self.upkeep.age_at = waits.then_some(self.now + AGED_MS);
+        Ok(indexed)
     }
 
     /// The same when others write as well. What is under way may have an id of the run and not be seen
@@ -186,9 +236,7 @@ impl Tx<'_> {
         let late = mark(self, of.late)?.unwrap_or(0);
         let barrier = self.upkeep.barriers[of.nth];
         if late <= indexed {
-            let args = [indexed.into(), RUN.into()];
-            let last = self.number(of.run, &args)?;
-            let Some(last) = last else { return Ok(Indexed::All) };
+            let Some((last, _)) = self.run_after(of, indexed)? else { return Ok(Indexed::All) };
             self.write_mark(of.late, last)?;
             self.upkeep.barriers[of.nth] = None;
             return Ok(Indexed::Waits);
@@ -209,8 +257,11 @@ impl Tx<'_> {
     }
 
     /// The last id of a run and how many it has; `None` when there is none.
-    fn run_after(&mut self, sql: &str, mark: i64) -> Applied<Option<(i64, i64)>> {
-        let Some(row) = self.row(sql, &[mark.into(), RUN.into()])? else { return Ok(None) };
+    fn run_after(&mut self, of: &Among, mark: i64) -> Applied<Option<(i64, i64)>> {
+        let aged = of.is_aged.then(|| DeliveryId::floor(self.now - AGED_MS).into());
+        let args: Vec<Value> =
+            [Some(mark.into()), aged, Some(RUN.into())].into_iter().flatten().collect();
+        let Some(row) = self.row(of.run, &args)? else { return Ok(None) };
         let mut f = row.fields();
         let last: Option<i64> = f.take()?;
         let rows = f.take()?;

@@ -24,8 +24,11 @@ pub(super) const PASS_EVERY_MS: i64 = HOUR_MS;
 #[derive(Debug, Clone, Default)]
 pub(crate) struct Upkeep {
     pub(super) marks: Watermarks,
-    /// The transactions that have to be over before the next run is indexed, of deliveries and events.
-    pub(super) barriers: [Option<i64>; 2],
+    /// The transactions that have to be over before the next run is indexed, of deliveries, events
+    /// and what waits in the queue.
+    pub(super) barriers: [Option<i64>; 3],
+    /// When what waits in the queue has waited long enough to be indexed.
+    pub(super) age_at: Option<Timestamp>,
     /// Events whose fan-out is being written: not to be withdrawn.
     pub(crate) fanouts: HashSet<i64>,
     /// The retention pass that is under way.
@@ -45,6 +48,11 @@ pub(crate) struct Maintained {
 }
 
 impl Upkeep {
+    /// When there is something to do though nothing is written.
+    pub(crate) fn next_at(&self) -> Timestamp {
+        self.age_at.map_or(self.next_pass_at, |at| at.min(self.next_pass_at))
+    }
+
     pub(crate) fn read(db: &mut dyn Transaction) -> Result<Self, Trouble> {
         Ok(Self { marks: Watermarks::read(db)?, ..Self::default() })
     }
@@ -95,7 +103,7 @@ impl Tx<'_> {
         if let Some(told) = self.end_deliveries()? {
             return Ok((Some(Maintained { told, ..more }), Indexed::More));
         }
-        let indexed = [self.index_deliveries()?, self.index_events()?];
+        let indexed = [self.index_deliveries()?, self.index_events()?, self.age_queue()?];
         Ok(match indexed {
             _ if indexed.contains(&Indexed::More) => (Some(more), Indexed::More),
             _ if indexed.contains(&Indexed::Waits) => (None, Indexed::Waits),

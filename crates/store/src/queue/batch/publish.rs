@@ -98,6 +98,7 @@ impl Tx<'_> {
             owed.gate.and_then(|gate| gate.step.interval_ms()).into(),
         ];
         self.db.insert(Table::Queue, &row)?;
+        self.index_late_owed(owed)?;
         self.insert_direct(owed)
     }
 

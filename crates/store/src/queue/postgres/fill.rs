@@ -49,7 +49,8 @@ const NUMBER: &str = "INSERT INTO node_batches (node, number) VALUES ($1, $2) \
 /// In the order of [`Meta`].
 const META: &str = "SELECT (SELECT value FROM meta WHERE key = 'catalogue'), \
      (SELECT value FROM meta WHERE key = 'deliveries_late'), \
-     (SELECT value FROM meta WHERE key = 'events_late')";
+     (SELECT value FROM meta WHERE key = 'events_late'), \
+     (SELECT value FROM meta WHERE key = 'queue_late')";
 /// With a number of the transaction from the beginning: whoever waits for it to end can see it.
 const BEGIN: &str = "BEGIN; SELECT pg_current_xact_id()";
 
@@ -136,8 +137,8 @@ impl Filling {
             Ok((taken, moved, found, meta))
         });
         let (taken, moved, found, meta) = fetched?;
-        let [catalogue, deliveries_late, events_late] = std::array::from_fn(|n| meta.get(n));
-        self.meta = Meta { catalogue, late: Some([deliveries_late, events_late]) };
+        let [catalogue, late @ ..]: [i64; 4] = std::array::from_fn(|n| meta.get(n));
+        self.meta = Meta { catalogue, late: Some(late) };
         self.settled.extend(taken.iter().chain(&moved).map(|row| row.get::<_, i64>(0)));
         self.has_written = !self.settled.is_empty();
         let mut found: HashMap<usize, Found> = found

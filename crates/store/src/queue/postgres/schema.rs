@@ -14,8 +14,11 @@ use crate::error::OpenError;
 use crate::queue::sqlite::MIGRATIONS;
 
 /// What is added to a migration here, by its number.
-const ADDITIONS: &[(i64, &str)] =
-    &[(1, include_str!("schema_1.sql")), (7, include_str!("schema_7.sql"))];
+const ADDITIONS: &[(i64, &str)] = &[
+    (1, include_str!("schema_1.sql")),
+    (7, include_str!("schema_7.sql")),
+    (8, include_str!("schema_8.sql")),
+];
 
 /// Older ones are not tested.
 const VERSION_MIN: i32 = 150_000;
