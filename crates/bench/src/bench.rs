@@ -34,13 +34,30 @@ pub struct Bench<'a> {
 #[derive(Debug, Clone)]
 pub struct Server {
     pub name: &'static str,
-    pub pid: u32,
-    pub url: String,
+    pids: Vec<u32>,
+    /// Where it takes them.
+    urls: Vec<String>,
 }
 
 impl From<&Tidings> for Server {
     fn from(tidings: &Tidings) -> Self {
-        Self { name: "tidings", pid: tidings.pid, url: tidings.url.clone() }
+        Self { name: "tidings", pids: vec![tidings.pid], urls: vec![tidings.url.clone()] }
+    }
+}
+
+impl Server {
+    /// Several nodes that are one server; publishes go through the first, or through all of them.
+    pub fn of_nodes(nodes: &[Tidings], spread: bool) -> Self {
+        let through = if spread { nodes.len() } else { 1 };
+        Self {
+            name: "tidings",
+            pids: nodes.iter().map(|node| node.pid).collect(),
+            urls: nodes.iter().take(through).map(|node| node.url.clone()).collect(),
+        }
+    }
+
+    fn cpu_us(&self) -> Result<f64> {
+        self.pids.iter().map(|&pid| process::cpu_us(pid)).sum()
     }
 }
 
@@ -76,7 +93,7 @@ impl Load {
         Self { amount: Amount::Events(events), batch, ..Self::single(0.0) }
     }
 
-    fn arguments(&self, url: &str, first_seq: u64, options: &Options) -> Vec<String> {
+    fn arguments(&self, urls: &[String], first_seq: u64, options: &Options) -> Vec<String> {
         let amount = match self.amount {
             Amount::Seconds(seconds) => format!("--seconds={seconds}"),
             Amount::Events(count) => format!("--count={count}"),
@@ -89,15 +106,15 @@ impl Load {
             Some(rate) => format!("--rate={rate}"),
             None => format!("--batch={}", self.batch),
         };
-        vec![
-            format!("--url={url}/api/events"),
+        let more = [
             format!("--connections={}", options.connections),
             format!("--body-bytes={}", options.body_bytes),
             format!("--first-seq={first_seq}"),
             amount,
             types,
             pace,
-        ]
+        ];
+        urls.iter().map(|url| format!("--url={url}/api/events")).chain(more).collect()
     }
 }
 
@@ -141,7 +158,7 @@ impl<'a> Bench<'a> {
     /// A relay in front of the receiver; it ends when the role is dropped.
     pub async fn relay(&self) -> Result<(Role, Server)> {
         let role = Role::start("relay", &[format!("--target={}", self.hook_url(0))]).await?;
-        let server = Server { name: "relay", pid: role.pid, url: role.url.clone() };
+        let server = Server { name: "relay", pids: vec![role.pid], urls: vec![role.url.clone()] };
         Ok((role, server))
     }
 
@@ -166,19 +183,19 @@ impl<'a> Bench<'a> {
 
     /// Publishes, waits until all is received, and takes the account.
     pub async fn round(&mut self, server: &Server, load: &Load) -> Result<Round> {
-        self.settled(server.pid).await?;
+        self.all_settled(server).await?;
         self.reset().await?;
-        let server_before = process::cpu_us(server.pid)?;
+        let server_before = server.cpu_us()?;
         let receiver_before = process::cpu_us(self.receiver.pid)?;
         let published = self.publish(server, load).await?;
         let account = self.received(published.accepted).await?;
         let receiver_cpu_us = process::cpu_us(self.receiver.pid)? - receiver_before;
         // Work that a server puts off until it is idle belongs to the deliveries that caused it,
         // and must not run beside the next round.
-        self.settled(server.pid).await?;
+        self.all_settled(server).await?;
         let round = Round {
             seconds: clock::between_ns(published.first_sent_ns, account.last_ns) as f64 / 1e9,
-            server_cpu_us: process::cpu_us(server.pid)? - server_before,
+            server_cpu_us: server.cpu_us()? - server_before,
             receiver_cpu_us,
             published,
             account,
@@ -201,7 +218,7 @@ impl<'a> Bench<'a> {
 
     /// Publishes without waiting for receipt. A refused publish is a failure of the scenario.
     pub async fn publish(&mut self, server: &Server, load: &Load) -> Result<Published> {
-        let arguments = load.arguments(&server.url, self.next_seq, self.options);
+        let arguments = load.arguments(&server.urls, self.next_seq, self.options);
         let output = process::run_role("load", &arguments).await?;
         let published: Published =
             serde_json::from_slice(&output).context("not the load's JSON")?;
@@ -250,6 +267,13 @@ impl<'a> Bench<'a> {
             tokio::time::sleep(POLL).await;
         }
         Ok(false)
+    }
+
+    async fn all_settled(&self, server: &Server) -> Result<()> {
+        for &pid in &server.pids {
+            self.settled(pid).await?;
+        }
+        Ok(())
     }
 
     /// Waits until a process is quiet: at most one tick (10 ms) of CPU in 300 ms.

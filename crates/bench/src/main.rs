@@ -158,6 +158,8 @@ fn machine(options: &Options) -> serde_json::Value {
         "body_bytes": options.body_bytes,
         "round_seconds": options.seconds(),
         "quick": options.quick,
+        "nodes": options.nodes,
+        "spread": options.spread,
     })
 }
 

@@ -44,6 +44,12 @@ pub struct Options {
     /// Further fields for every webhook, as in '{"max_concurrency":256}'.
     #[arg(long, value_name = "JSON", value_parser = json_object)]
     pub webhook_fields: Option<JsonObject>,
+    /// Nodes on one database, which `--server-env DATABASE_URL=…` names; where throughput is measured.
+    #[arg(long, value_name = "N", default_value_t = 1)]
+    pub nodes: u64,
+    /// Publish through all nodes in turn, as behind a load balancer; otherwise through the first.
+    #[arg(long)]
+    pub spread: bool,
     /// Further settings for the server, as in TIDINGS_LOG=warn; may be repeated.
     #[arg(long, value_name = "NAME=VALUE", value_parser = name_and_value)]
     pub server_env: Vec<(String, String)>,

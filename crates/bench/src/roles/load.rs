@@ -19,9 +19,10 @@ use publisher::{Publisher, Tally};
 
 #[derive(Debug, Clone, Args)]
 pub struct LoadArgs {
-    /// Where events are published, as in http://127.0.0.1:4000/api/events.
-    #[arg(long)]
-    pub url: Target,
+    /// Where events are published, as in http://127.0.0.1:4000/api/events; connections are dealt to
+    /// several in turn.
+    #[arg(long = "url", value_name = "URL", required = true)]
+    pub urls: Vec<Target>,
     /// A header to send with every request, as in "Authorization: Bearer …".
     #[arg(long = "header", value_name = "NAME: VALUE")]
     pub headers: Vec<String>,
@@ -84,7 +85,7 @@ fn publish(args: &LoadArgs) -> Result<Published> {
     ensure!(args.batch > 0 && args.connections > 0, "nothing publishes nothing");
     let headers = args.headers.iter().map(|text| parse_header(text)).collect::<Result<_>>()?;
     let tally = Arc::new(Tally::default());
-    let publisher = Publisher::new(args.url.clone(), headers, Arc::clone(&tally));
+    let publisher = Publisher::new(args.urls.clone(), headers, Arc::clone(&tally));
     let plan = Arc::new(Plan::new(args));
     let (started, first_sent_ns) = (clock::instant(), clock::now_ns());
     match args.rate {

@@ -34,8 +34,13 @@ pub async fn run(bench: &mut Bench<'_>, kind: Throughput) -> Result<()> {
     if bench.options.relay_only {
         return compare(bench, kind, None).await;
     }
-    let data = DataDir::create(bench.options, "throughput")?;
-    let mut tidings = Tidings::start(bench.options, &data).await?;
+    let mut nodes = Vec::new();
+    let mut dirs = Vec::new();
+    for nth in 0..bench.options.nodes.max(1) {
+        dirs.push(DataDir::create(bench.options, &format!("throughput{nth}"))?);
+        nodes.push(Tidings::start(bench.options, &dirs[dirs.len() - 1]).await?);
+    }
+    let tidings = &mut nodes[0];
     match kind {
         Throughput::Webhooks(count) => {
             bench.progress.step("registering webhooks");
@@ -47,16 +52,21 @@ pub async fn run(bench: &mut Bench<'_>, kind: Throughput) -> Result<()> {
         _ => drop(tidings.webhook(&bench.hook_url(0), "bench.*").await?),
     }
     if let Throughput::History = kind {
-        make_history(bench, &tidings, &data).await?;
+        make_history(bench, tidings, &dirs[0]).await?;
     }
-    compare(bench, kind, Some(Server::from(&tidings))).await?;
-    tidings.stop().await
+    let server = Server::of_nodes(&nodes, bench.options.spread);
+    compare(bench, kind, Some(server)).await?;
+    // The last first, so that what it gives back is taken over by one that has it all in the end.
+    for node in nodes.into_iter().rev() {
+        node.stop().await?;
+    }
+    Ok(())
 }
 
 async fn make_history(bench: &mut Bench<'_>, tidings: &Tidings, data: &DataDir) -> Result<()> {
     let events = bench.options.history();
     bench.progress.step(&format!("making a history of {events} deliveries"));
-    let round = bench.round(&tidings.into(), &Load::batches(events, 100)).await?;
+    let round = bench.round(&Server::from(tidings), &Load::batches(events, 100)).await?;
     let received = round.account.received as f64;
     bench.figure("history_deliveries", None, Some(received));
     bench.figure("history_filled_per_s", None, Some(received / round.seconds));

@@ -11,14 +11,13 @@ use tokio::task::JoinSet;
 use tokio::time::{MissedTickBehavior, interval};
 
 use super::Plan;
-use super::publisher::Publisher;
-use crate::net::Connection;
+use super::publisher::{Kept, Publisher};
 
 pub async fn run(publisher: &Publisher, plan: &Plan, rate: f64) -> Result<()> {
     ensure!(rate > 0.0 && rate.is_finite(), "the rate must be above 0");
     let mut ticks = interval(Duration::from_secs_f64(1.0 / rate));
     ticks.set_missed_tick_behavior(MissedTickBehavior::Burst);
-    let idle = Arc::new(Mutex::new(Vec::<Connection>::new()));
+    let idle = Arc::new(Mutex::new(Vec::<Kept>::new()));
     let mut tasks = JoinSet::new();
     loop {
         ticks.tick().await;

@@ -1,6 +1,6 @@
 //! One publish: sent, sent again while the server asks for patience, and accounted for.
 
-use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering::Relaxed};
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
@@ -20,10 +20,16 @@ const PATIENCE: Duration = Duration::from_secs(60);
 
 #[derive(Debug, Clone)]
 pub struct Publisher {
-    target: Target,
+    targets: Arc<[Target]>,
+    /// Of the next connection.
+    next: Arc<AtomicUsize>,
     headers: Arc<[(HeaderName, HeaderValue)]>,
     tally: Arc<Tally>,
 }
+
+/// A connection, and to which of the targets.
+#[derive(Debug)]
+pub struct Kept(Connection, usize);
 
 #[derive(Debug, Default)]
 pub struct Tally {
@@ -49,21 +55,20 @@ impl Tally {
 }
 
 impl Publisher {
-    pub fn new(target: Target, headers: Vec<(HeaderName, HeaderValue)>, tally: Arc<Tally>) -> Self {
-        Self { target, headers: headers.into(), tally }
+    pub fn new(
+        targets: Vec<Target>,
+        headers: Vec<(HeaderName, HeaderValue)>,
+        tally: Arc<Tally>,
+    ) -> Self {
+        Self { targets: targets.into(), next: Arc::default(), headers: headers.into(), tally }
     }
 
     /// Publishes `count` events; gives back the connection if it can be used again.
-    pub async fn publish(
-        &self,
-        connection: Option<Connection>,
-        body: Bytes,
-        count: u64,
-    ) -> Option<Connection> {
-        match self.try_publish(connection, body).await {
-            Ok(connection) => {
+    pub async fn publish(&self, kept: Option<Kept>, body: Bytes, count: u64) -> Option<Kept> {
+        match self.try_publish(kept, body).await {
+            Ok(kept) => {
                 self.tally.accepted.fetch_add(count, Relaxed);
-                Some(connection)
+                Some(kept)
             }
             Err(failure) => {
                 self.tally.failed.fetch_add(count, Relaxed);
@@ -75,14 +80,18 @@ impl Publisher {
         }
     }
 
-    async fn try_publish(&self, kept: Option<Connection>, body: Bytes) -> Result<Connection> {
-        let mut connection = match kept {
-            Some(connection) => connection,
-            None => Connection::open(self.target.address).await?,
+    async fn try_publish(&self, kept: Option<Kept>, body: Bytes) -> Result<Kept> {
+        let Kept(mut connection, nth) = match kept {
+            Some(kept) => kept,
+            None => {
+                let nth = self.next.fetch_add(1, Relaxed) % self.targets.len();
+                Kept(Connection::open(self.targets[nth].address).await?, nth)
+            }
         };
+        let target = &self.targets[nth];
         let started = clock::instant();
         loop {
-            let mut request = self.target.post(body.clone());
+            let mut request = target.post(body.clone());
             for (name, value) in self.headers.iter() {
                 request.headers_mut().insert(name, value.clone());
             }
@@ -92,7 +101,7 @@ impl Publisher {
             match answer.status() {
                 status if status.is_success() => {
                     self.tally.answer.record(asked.elapsed().as_nanos() as u64);
-                    return Ok(connection);
+                    return Ok(Kept(connection, nth));
                 }
                 StatusCode::SERVICE_UNAVAILABLE | StatusCode::TOO_MANY_REQUESTS
                     if started.elapsed() < PATIENCE =>
@@ -106,7 +115,7 @@ impl Publisher {
                 }
             }
             if answer.headers().get("connection").is_some_and(|value| value == "close") {
-                connection = Connection::open(self.target.address).await?;
+                connection = Connection::open(target.address).await?;
             }
         }
     }
