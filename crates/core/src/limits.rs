@@ -71,6 +71,9 @@ pub const HELD_ROWS_MAX: usize = 100_000;
 pub const HELD_BYTES_MAX: usize = 64 << 20;
 /// Rows read for a lane at once.
 pub const PAGE_ROWS: usize = 256;
+/// Lanes read in one statement, and the rows of each when they are many: 2,048 rows with their payloads.
+pub const PAGES_AT_ONCE: usize = 64;
+pub const PAGE_ROWS_FEW: usize = 32;
 /// A payload up to this size comes along with its page.
 pub const PAGE_PAYLOAD_BYTES_MAX: usize = 8 << 10;
 /// An attempt older than this marks its webhook as slow: it stays out of the last quarter of the

@@ -6,7 +6,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use tidings_core::delivery::{Lane, Owed};
+use tidings_core::delivery::Owed;
 use tidings_core::dispatch::{Command, Dispatcher, Limits, News, Signal};
 use tidings_core::settlement::Settlement;
 use tidings_core::time::Timestamp;
@@ -14,6 +14,7 @@ use tidings_store::Committed;
 use tokio::sync::{mpsc, watch};
 
 use super::attempt::{self, Running};
+use super::pager::Pager;
 use super::{EngineState, Input, Parts, announce};
 
 /// Inputs taken at once: a burst is handled with one look at the clock and one round of commands.
@@ -25,6 +26,7 @@ const IDLE: Duration = Duration::from_secs(60);
 pub(super) struct Driver {
     parts: Arc<Parts>,
     dispatcher: Dispatcher,
+    pager: Pager,
     state: watch::Sender<EngineState>,
 }
 
@@ -34,7 +36,8 @@ impl Driver {
         limits: Limits,
         state: watch::Sender<EngineState>,
     ) -> Self {
-        Self { parts, dispatcher: Dispatcher::new(limits), state }
+        let pager = Pager::start(Arc::clone(&parts));
+        Self { parts, dispatcher: Dispatcher::new(limits), pager, state }
     }
 
     pub(super) async fn run(mut self, mut inputs: mpsc::UnboundedReceiver<Input>) {
@@ -98,7 +101,7 @@ impl Driver {
         match command {
             Command::Attempt(owed) => self.attempt(owed),
             Command::Settle { settlement, news } => self.settle(settlement, &news, now),
-            Command::Page { lane, limit } => self.page(lane, limit),
+            Command::Page { lane, limit } => self.pager.ask(lane, limit),
             Command::Drained { shard } => self.parts.membership.drained(shard),
         }
     }
@@ -115,20 +118,6 @@ impl Driver {
             settlement.announcements = announce::publications(&self.parts, &settlement, news, now);
         }
         self.parts.store.settle(settlement);
-    }
-
-    fn page(&self, lane: Lane, limit: usize) {
-        let parts = Arc::clone(&self.parts);
-        tokio::spawn(async move {
-            let signal = match parts.store.page(lane, limit).await {
-                Ok(rows) => Signal::Paged { lane, all: rows.len() < limit, rows },
-                Err(error) => {
-                    tracing::warn!(webhook = %lane.webhook, %error, "a lane could not be read");
-                    Signal::PageFailed { lane }
-                }
-            };
-            parts.inbox.signal(signal);
-        });
     }
 
     fn publish_state(&self) {

@@ -1,13 +1,14 @@
 //! The engine: the pure dispatcher of `core`, driven by real time, a real store and a real network.
 //!
 //! [`driver`] is its one loop. [`attempt`] makes one request out of a delivery and a record out of its
-//! outcome, [`handoff`] the several of a lead format. [`announce`] turns what happened to a webhook into
-//! operational events.
+//! outcome, [`handoff`] the several of a lead format. [`pager`] reads what is not in memory.
+//! [`announce`] turns what happened to a webhook into operational events.
 
 pub mod announce;
 pub mod attempt;
 mod driver;
 pub(crate) mod handoff;
+mod pager;
 
 use std::sync::Arc;
 

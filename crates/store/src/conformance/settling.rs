@@ -217,6 +217,14 @@ pub async fn pages_are_the_least_rows_of_a_lane(factory: &dyn Factory) {
         let read: Vec<_> = page.iter().map(|owed| owed.id).collect();
         assert_eq!(read, ids[..ids.len().min(7)]);
     }
+    let lanes = [(1, 3), (0, 1_000), (2, 5), (0, 2)];
+    let lanes = lanes.map(|(slot, limit)| (Lane { webhook, slot }, limit));
+    let pages = world.store.pages(&lanes).await.expect("read");
+    for ((lane, limit), page) in lanes.into_iter().zip(&pages) {
+        let alone = world.store.page(lane, limit).await.expect("read");
+        assert_eq!(format!("{page:?}"), format!("{alone:?}"));
+    }
+    assert_eq!(pages.iter().map(Vec::len).collect::<Vec<_>>(), [3, 15, 0, 2]);
 }
 
 pub async fn lanes_are_summed_up(factory: &dyn Factory) {

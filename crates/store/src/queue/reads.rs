@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use futures_util::future::try_join_all;
 use tidings_core::delivery::{Lane, Owed, Payload};
 use tidings_core::direct::Direct;
 use tidings_core::event::Event;
@@ -67,6 +68,21 @@ const PAGE: &str = concat!(
      ORDER BY q.ready_at, q.id LIMIT $4"
 );
 
+/// The same of several lanes in one statement, each with a limit of its own: 36 lanes with one row each
+/// took PostgreSQL 0.26 ms, and a statement for each of them took more than that in messages alone.
+pub(crate) const PAGES: &str = concat!(
+    "SELECT t.nth, ",
+    owed!(),
+    ", e.client_id, e.type, e.timestamp, e.ordering_key, e.deliver_at, e.expires_at, \
+     CASE WHEN LENGTH(e.data) <= $1 AND q.revision > 0 THEN e.data END \
+     FROM UNNEST(string_to_array($2, ',')::BIGINT[], string_to_array($3, ',')::BIGINT[], \
+     string_to_array($4, ',')::BIGINT[]) WITH ORDINALITY AS t (webhook, slot, most, nth) \
+     CROSS JOIN LATERAL (SELECT x.* FROM queue x WHERE x.webhook = t.webhook AND x.slot = t.slot \
+     AND NOT EXISTS (SELECT 1 FROM unfinished u WHERE u.event = x.event) \
+     ORDER BY x.ready_at, x.id LIMIT t.most) q LEFT JOIN events e ON e.id = q.event \
+     ORDER BY t.nth, q.ready_at, q.id"
+);
+
 const EVENT: &str = "SELECT id, tenant, client_id, type, timestamp, ordering_key, deliver_at, \
      expires_at, data FROM events WHERE id = $1";
 
@@ -110,7 +126,7 @@ fn gate(f: &mut Fields) -> Result<Option<Gate>, ReadError> {
     Ok(job.map(|job| Gate::stored(job, interval_ms)))
 }
 
-/// Reads a row of [`PAGE`].
+/// Reads a row of [`PAGE`], or of [`PAGES`] after its first column.
 fn paged(mut f: Fields) -> Result<Owed, ReadError> {
     let mut owed = owed(&mut f)?;
     let client_id = f.take()?;
@@ -158,6 +174,31 @@ impl Store {
             vec![payload.into(), lane.webhook.into(), i64::from(lane.slot).into(), limit.into()];
         let rows = self.queue_rows(PAGE, args).await?;
         rows.into_iter().map(|row| paged(row.fields())).collect()
+    }
+
+    /// The first rows of several lanes, of each so many at most, in the order of the lanes. A database
+    /// that is a server is asked once.
+    pub async fn pages(&self, lanes: &[(Lane, usize)]) -> Result<Vec<Vec<Owed>>, ReadError> {
+        if self.side().is_none() || lanes.len() == 1 {
+            return try_join_all(lanes.iter().map(|&(lane, limit)| self.page(lane, limit))).await;
+        }
+        let list = |of: &dyn Fn(&(Lane, usize)) -> String| {
+            Value::from(lanes.iter().map(of).collect::<Vec<_>>().join(","))
+        };
+        let args = vec![
+            (PAGE_PAYLOAD_BYTES_MAX as i64).into(),
+            list(&|(lane, _)| lane.webhook.as_i64().to_string()),
+            list(&|(lane, _)| lane.slot.to_string()),
+            list(&|(_, limit)| limit.to_string()),
+        ];
+        let mut pages: Vec<Vec<Owed>> = lanes.iter().map(|_| Vec::new()).collect();
+        for row in self.queue_rows(PAGES, args).await? {
+            let mut f = row.fields();
+            let nth = usize::try_from(f.take::<i64>()? - 1).ok();
+            let page = nth.and_then(|nth| pages.get_mut(nth));
+            page.ok_or(ReadError::Inconsistent("a page's lane"))?.push(paged(f)?);
+        }
+        Ok(pages)
     }
 
     /// An event, whoever owns it: for the sender.
