@@ -36,7 +36,11 @@ struct Among {
     run: &'static str,
     /// Only what is older than [`AGED_MS`].
     is_aged: bool,
-    index: &'static [&'static str],
+    /// The rows of a run that are not in the indexes. What came late put itself there in its own
+    /// transaction, in all of them or in none, so one look tells; what is seen in the table and not in the
+    /// index will never be put there by another. `ON CONFLICT DO NOTHING` cost twice as much: 8.3 µs a
+    /// row, for its look before each insert and its mark in the log after it, against 4.5.
+    index: &'static str,
 }
 
 /// No transaction that has begun by now has this number or a later one.
@@ -50,15 +54,15 @@ const DELIVERIES: Among = Among {
     late: "deliveries_late",
     run: DELIVERIES_RUN,
     is_aged: false,
-    index: &[
-        "INSERT INTO deliveries_by_webhook (webhook, id, status) SELECT webhook, id, status \
-         FROM deliveries WHERE id > $1 AND id <= $2 ORDER BY webhook, id ON CONFLICT DO NOTHING",
-        "INSERT INTO deliveries_by_event (event, webhook, id, status) \
-         SELECT event, webhook, id, status FROM deliveries WHERE id > $1 AND id <= $2 \
-         ORDER BY event, webhook, id ON CONFLICT DO NOTHING",
-        "INSERT INTO deliveries_by_tenant (tenant, id, status) SELECT tenant, id, status \
-         FROM deliveries WHERE id > $1 AND id <= $2 ORDER BY tenant, id ON CONFLICT DO NOTHING",
-    ],
+    index: "WITH run AS MATERIALIZED (SELECT tenant, webhook, event, id, status FROM deliveries d \
+         WHERE d.id > $1 AND d.id <= $2 AND NOT EXISTS (SELECT 1 FROM deliveries_by_webhook i \
+         WHERE i.webhook = d.webhook AND i.id = d.id)), \
+         by_webhook AS (INSERT INTO deliveries_by_webhook (webhook, id, status) \
+         SELECT webhook, id, status FROM run ORDER BY webhook, id), \
+         by_event AS (INSERT INTO deliveries_by_event (event, webhook, id, status) \
+         SELECT event, webhook, id, status FROM run ORDER BY event, webhook, id) \
+         INSERT INTO deliveries_by_tenant (tenant, id, status) \
+         SELECT tenant, id, status FROM run ORDER BY tenant, id",
 };
 
 const EVENTS: Among = Among {
@@ -67,8 +71,9 @@ const EVENTS: Among = Among {
     late: "events_late",
     run: EVENTS_RUN,
     is_aged: false,
-    index: &["INSERT INTO events_by_tenant (tenant, id) SELECT tenant, id FROM events \
-         WHERE id > $1 AND id <= $2 ORDER BY tenant, id ON CONFLICT DO NOTHING"],
+    index: "INSERT INTO events_by_tenant (tenant, id) SELECT tenant, id FROM events e \
+         WHERE e.id > $1 AND e.id <= $2 AND NOT EXISTS (SELECT 1 FROM events_by_tenant i \
+         WHERE i.tenant = e.tenant AND i.id = e.id) ORDER BY tenant, id",
 };
 
 const QUEUE: Among = Among {
@@ -77,7 +82,7 @@ const QUEUE: Among = Among {
     late: "queue_late",
     run: QUEUE_RUN,
     is_aged: true,
-    index: &[AGE],
+    index: AGE,
 };
 
 /// How far a step of indexing has come.
@@ -248,9 +253,7 @@ impl Tx<'_> {
         if self.number(IS_OVER, &[barrier.into()])? != Some(1) {
             return Ok(Indexed::Waits);
         }
-        for sql in of.index {
-            self.db.send(sql, &[indexed.into(), late.into()])?;
-        }
+        self.db.send(of.index, &[indexed.into(), late.into()])?;
         self.write_mark(of.indexed, late)?;
         self.upkeep.barriers[of.nth] = None;
         Ok(Indexed::More)
