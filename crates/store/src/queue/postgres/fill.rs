@@ -6,26 +6,28 @@ use std::rc::Rc;
 use std::sync::Arc;
 use std::time::Duration;
 
-use futures_util::FutureExt as _;
-use futures_util::future::try_join5;
+use futures_util::future::{try_join, try_join5};
 use tidings_core::delivery::{Lane, Owed};
 use tidings_core::id::{EventId, JobId, TenantId, WebhookId};
 use tidings_core::shard;
 use tokio::runtime::Runtime;
 use tokio::time::timeout;
 use tokio_postgres::Error;
+use tokio_postgres::types::ToSql;
 
 use super::columns::{self, Columns};
 use super::connect::told;
 use super::journal;
 use super::node::{Identity, NODE_LOCK};
-use super::pending::{Op, Statement};
+use super::pending::Op;
 use super::session::{Session, borrowed};
 use super::sought::{Key, Sought};
 use crate::error::WriteError;
 use crate::nodes::Tenure;
 use crate::queue::batch::seen::{Found, Kind};
 use crate::queue::batch::{Done, Work};
+#[cfg(any(test, feature = "conformance"))]
+use crate::queue::reads;
 use crate::queue::table::Table;
 use crate::queue::transaction::{Cell, Fault, Meta, Transaction, Trouble};
 use crate::value::{Row, Value};
@@ -44,6 +46,8 @@ const MOVE: &str = "UPDATE queue q SET ready_at = t.ready_at, not_before = t.not
 const SEEN: &str = "SELECT t.nth, s.fingerprint, s.answer \
      FROM UNNEST($1::BIGINT[], $2::BIGINT[], $3::TEXT[]) WITH ORDINALITY AS t (tenant, kind, key, nth) \
      JOIN seen s ON s.tenant = t.tenant AND s.kind = t.kind AND s.key = t.key";
+/// The number of the batch. Written first, it gives the transaction a number as well: whoever waits for
+/// all that is under way can see it from then on, so what `late` says must be read after it.
 const NUMBER: &str = "INSERT INTO node_batches (node, number) VALUES ($1, $2) \
      ON CONFLICT (node) DO UPDATE SET number = excluded.number";
 /// In the order of [`Meta`].
@@ -51,12 +55,14 @@ const META: &str = "SELECT (SELECT value FROM meta WHERE key = 'catalogue'), \
      (SELECT value FROM meta WHERE key = 'deliveries_late'), \
      (SELECT value FROM meta WHERE key = 'events_late'), \
      (SELECT value FROM meta WHERE key = 'queue_late')";
-/// With a number of the transaction from the beginning: whoever waits for it to end can see it.
-const BEGIN: &str = "BEGIN; SELECT pg_current_xact_id()";
 
 /// What every batch looks for.
 #[cfg(any(test, feature = "conformance"))]
-pub(crate) const HOT: &[&str] = &[TAKE, MOVE, SEEN];
+pub(crate) const HOT: &[&str] = &[TAKE, MOVE, SEEN, reads::PAGES];
+
+mod send;
+
+pub(super) use send::Ended;
 
 pub(super) struct Filling {
     runtime: Rc<Runtime>,
@@ -71,7 +77,6 @@ pub(super) struct Filling {
     seen: HashMap<Key, Option<Found>>,
     /// The savepoint is among what is pending.
     unsent_savepoint: bool,
-    has_written: bool,
     /// Other nodes must hear of it.
     pub(super) has_news: bool,
     is_broken: bool,
@@ -81,12 +86,12 @@ pub(super) struct Filling {
 }
 
 impl Filling {
-    /// Begins a transaction and fetches what its works will look for.
+    /// Begins the transaction of the node's `nth` batch, and fetches what its works will look for.
     pub(super) fn begin(
         runtime: Rc<Runtime>,
         session: Session,
         (identity, tenure): (Identity, Arc<Tenure>),
-        works: &[Work],
+        (nth, works): (i64, &[Work]),
         patience: Duration,
     ) -> Result<Self, Trouble> {
         let mut filling = Self {
@@ -97,35 +102,36 @@ impl Filling {
             settled: HashSet::new(),
             seen: HashMap::new(),
             unsent_savepoint: false,
-            has_written: false,
             has_news: false,
             is_broken: false,
             meta: Meta::default(),
             identity,
             tenure,
         };
-        filling.fetch(Sought::by(works, &filling.tenure))?;
+        filling.fetch(nth, Sought::by(works, &filling.tenure))?;
         Ok(filling)
     }
 
-    fn fetch(&mut self, sought: Sought) -> Result<(), Trouble> {
+    fn fetch(&mut self, nth: i64, sought: Sought) -> Result<(), Trouble> {
         let keys = sought.key_columns();
         let (takes, moves) = (columns::args(&sought.takes), columns::args(&sought.moves));
         let key_args = columns::args(&keys);
+        let this = [i64::from(self.identity.node), nth];
+        let this = this.each_ref().map(|int| int as &(dyn ToSql + Sync));
         let fetched = self.wait(async |session: &mut Session| {
-            let statements = [TAKE, MOVE, SEEN, META];
-            let [take, move_, seen, meta] = [
-                session.prepare(statements[0]).await?,
-                session.prepare(statements[1]).await?,
-                session.prepare(statements[2]).await?,
-                session.prepare(statements[3]).await?,
+            let [number, take, move_, seen, meta] = [
+                session.prepare(NUMBER).await?,
+                session.prepare(TAKE).await?,
+                session.prepare(MOVE).await?,
+                session.prepare(SEEN).await?,
+                session.prepare(META).await?,
             ];
             let client = &session.client;
             let ask = async |statement, args: &super::session::Args<'_>, wanted: bool| {
                 if wanted { client.query(statement, args).await } else { Ok(Vec::new()) }
             };
             // Each is sent when it is first polled, which is in this order: one round trip for all.
-            let begin = client.batch_execute(BEGIN);
+            let begin = try_join(client.batch_execute("BEGIN"), client.execute(&number, &this));
             let (_, taken, moved, found, meta) = try_join5(
                 begin,
                 ask(&take, &takes, !sought.takes[0].is_empty()),
@@ -140,7 +146,6 @@ impl Filling {
         let [catalogue, late @ ..]: [i64; 4] = std::array::from_fn(|n| meta.get(n));
         self.meta = Meta { catalogue, late: Some(late) };
         self.settled.extend(taken.iter().chain(&moved).map(|row| row.get::<_, i64>(0)));
-        self.has_written = !self.settled.is_empty();
         let mut found: HashMap<usize, Found> = found
             .iter()
             .map(|row| {
@@ -153,14 +158,6 @@ impl Filling {
         Ok(())
     }
 
-    /// Everything is sent; if anything was written, the number of the batch along with it.
-    pub(super) fn finish(&mut self, number: i64) -> Result<(), Trouble> {
-        if self.has_written {
-            self.send(NUMBER, &[self.identity.node.into(), number.into()])?;
-        }
-        self.flush()
-    }
-
     /// The session, with nothing of this written, if it can go on.
     pub(super) fn roll_back(mut self) -> Option<Session> {
         let rolled_back =
@@ -169,42 +166,6 @@ impl Filling {
             self.session.driver.abort();
         }
         rolled_back.is_ok().then_some(self.session)
-    }
-
-    /// Sends what is pending, in one round trip.
-    fn flush(&mut self) -> Result<(), Trouble> {
-        let ops = std::mem::take(&mut self.pending);
-        if ops.is_empty() {
-            return Ok(());
-        }
-        self.unsent_savepoint = false;
-        let node = self.identity.node;
-        let statements: Vec<Statement<'_>> =
-            ops.iter().flat_map(|op| op.statements(node)).collect();
-        let sent = self.wait(async |session: &mut Session| {
-            let mut prepared = Vec::with_capacity(statements.len());
-            for statement in &statements {
-                prepared.push(session.prepare(&statement.sql).await?);
-            }
-            let mut running = Vec::with_capacity(statements.len());
-            for (statement, prepared) in statements.iter().zip(&prepared) {
-                let mut one = Box::pin(session.client.execute(prepared, &statement.args));
-                // Its first poll sends it.
-                match (&mut one).now_or_never() {
-                    Some(done) => drop(done?),
-                    None => running.push(one),
-                }
-            }
-            for one in running {
-                one.await?;
-            }
-            Ok(())
-        });
-        // Whoever happens to read is not the one who is at fault.
-        sent.map_err(|trouble| match trouble.fault {
-            Fault::Constraint => Trouble { fault: Fault::Raced, ..trouble },
-            _ => trouble,
-        })
     }
 
     /// Runs what takes one round trip, or two when a statement is new, within the time for it.
@@ -248,7 +209,6 @@ impl Filling {
 
 impl Transaction for Filling {
     fn insert(&mut self, table: Table, row: &[Cell<'_>]) -> Result<(), Trouble> {
-        self.has_written = true;
         if !matches!(self.pending.last(), Some(Op::Insert(_))) {
             self.pending.push(Op::Insert(Vec::new()));
         }
@@ -304,7 +264,6 @@ impl Transaction for Filling {
 
     fn execute(&mut self, sql: &str, args: &[Value]) -> Result<usize, Trouble> {
         self.flush()?;
-        self.has_written = true;
         let rows = self.wait(async |session: &mut Session| {
             let statement = session.prepare(sql).await?;
             session.client.execute(&statement, &borrowed(args)).await
@@ -313,7 +272,6 @@ impl Transaction for Filling {
     }
 
     fn send(&mut self, sql: &'static str, args: &[Value]) -> Result<(), Trouble> {
-        self.has_written = true;
         self.pending.push(Op::Send(sql, args.to_vec()));
         Ok(())
     }

@@ -1,7 +1,7 @@
 //! The connection that writes, and a transaction on it.
 //!
-//! A batch takes three round trips: one that begins it and fetches all that its works will look for,
-//! one that brings its rows in, table by table, and the commit. What is rare (changes, controls,
+//! A batch takes two round trips: one that begins it and fetches all that its works will look for, and
+//! one that brings its rows in, table by table, and commits them. What is rare (changes, controls,
 //! maintenance) asks in between.
 //!
 //! The connection holds the lock of its node for as long as it lives, so whoever writes for the node is
@@ -19,7 +19,7 @@ use tokio_postgres::error::SqlState;
 
 use super::columns;
 use super::connect::{Connect, told};
-use super::fill::Filling;
+use super::fill::{Ended, Filling};
 use super::node::{self, Identity, Use};
 use super::schema;
 use super::session::Session;
@@ -154,19 +154,19 @@ impl Writing {
     }
 
     /// Begins a transaction; on a new connection when the old one had broken while it was idle.
-    fn begin(&mut self, works: &[Work]) -> Result<Filling, Trouble> {
+    fn begin(&mut self, nth: i64, works: &[Work]) -> Result<Filling, Trouble> {
         let was_open = self.session.is_some();
         let session = self.session()?;
         let since = Instant::now();
         let (writer, patience) = ((self.identity, Arc::clone(&self.tenure)), self.patience);
         let runtime = Rc::clone(&self.runtime);
-        match Filling::begin(runtime, session, writer.clone(), works, patience) {
+        match Filling::begin(runtime, session, writer.clone(), (nth, works), patience) {
             // At once: no answer in time is another matter.
             Err(_) if was_open && since.elapsed() < PAUSE => {}
             result => return result,
         }
         let session = self.session()?;
-        Filling::begin(Rc::clone(&self.runtime), session, writer, works, patience)
+        Filling::begin(Rc::clone(&self.runtime), session, writer, (nth, works), patience)
     }
 }
 
@@ -177,39 +177,35 @@ impl Database for Writing {
         fill: impl FnOnce(&mut dyn Transaction) -> Result<T, Trouble>,
     ) -> Commit<T> {
         let number = self.number + 1;
-        let mut filling = match self.begin(works) {
+        let mut filling = match self.begin(number, works) {
             Ok(filling) => filling,
             Err(trouble) => return Commit::Failed(trouble),
         };
         // By a panic in here the session is dropped, and with it whatever it had written.
-        let filled = match fill(&mut filling).and_then(|t| filling.finish(number).map(|()| t)) {
+        let filled = match fill(&mut filling) {
             Ok(filled) => filled,
             Err(trouble) => {
                 self.session = filling.roll_back();
                 return Commit::Failed(trouble);
             }
         };
-        let (session, has_news) = (filling.session, filling.has_news);
-        self.number = number;
-        let commit = async { timeout(self.patience, session.client.batch_execute("COMMIT")).await };
-        match self.runtime.block_on(commit) {
-            Ok(Ok(())) => {
-                self.session = Some(session);
-                if has_news {
+        match filling.commit() {
+            Ended::Made => {
+                self.number = number;
+                self.session = Some(filling.session);
+                if filling.has_news {
                     self.tenure.hint();
                 }
                 Commit::Made(filled)
             }
-            // An answer that it was not made. A session that is being ended may have made it.
-            Ok(Err(error)) if error.code().is_some_and(|code| !code.code().starts_with("57")) => {
-                Commit::Failed(Trouble::new(Fault::Database, told(&error)))
+            Ended::Failed(trouble) => {
+                self.session = filling.roll_back();
+                Commit::Failed(trouble)
             }
-            lost => {
-                session.driver.abort();
-                let text = lost.map_or("no answer".to_owned(), |lost| match lost {
-                    Ok(()) => String::new(),
-                    Err(error) => told(&error),
-                });
+            Ended::Unknown(text) => {
+                // That it asks for, whether it was this one that was made.
+                self.number = number;
+                filling.session.driver.abort();
                 Commit::Unknown(filled, text)
             }
         }
