@@ -44,3 +44,4 @@ pub mod clipping;
 // The machine.
 pub mod dispatch;
 pub mod leases;
+pub mod releases;

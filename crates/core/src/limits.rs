@@ -60,6 +60,21 @@ pub const ORDER_HOLD_MS: i64 = HOUR_MS;
 
 /// Attempts in flight over all webhooks: each is a socket and a task of some 20 KiB.
 pub const ATTEMPTS_IN_FLIGHT_MAX: usize = 2_048;
+/// The same when workers send: their sockets, and here a task of some 3 KiB beside the payload.
+pub const RELEASES_MAX: usize = 16_384;
+/// Requests that one worker has on the network: each is a socket and a task of some 20 KiB.
+pub const WORKER_CAPACITY: usize = ATTEMPTS_IN_FLIGHT_MAX;
+/// A request that was released waits so long for a worker, and none starts it later. Enough for a burst;
+/// with what follows, five seconds at most until its owner sends it in another way.
+pub const RELEASE_WAIT_MS: i64 = 3 * SECOND_MS;
+/// For the word that it was taken.
+pub const RELEASE_GRACE_MS: i64 = SECOND_MS / 2;
+/// For the reply, after the request's own timeout: a worker that lives replies.
+pub const REPLY_GRACE_MS: i64 = 5 * SECOND_MS;
+/// A reply that nobody waits for is kept so long: the time in which a shard changes hands, and more.
+pub const REPLY_KEPT_MS: i64 = 60 * SECOND_MS;
+/// And so many of them at most.
+pub const REPLIES_KEPT_MAX: usize = 20_000;
 /// Outcomes not yet committed; beyond it no new attempt starts.
 pub const UNSETTLED_MAX: usize = 20_000;
 /// Rows of one lane and of all lanes in the dispatcher's memory; a row is 112 bytes, and 500 more

@@ -70,6 +70,8 @@ pub enum Signal {
     /// Nothing is attempted at this webhook, or in this origin's lane, before then: another node may
     /// have done so just now.
     Wait { webhook: WebhookId, until: Timestamp },
+    /// So many attempts may be on the network from now on.
+    Capacity(usize),
     /// No further attempts: the node is about to stop.
     Drain,
 }
@@ -307,6 +309,7 @@ impl Dispatcher {
                     self.ring_up(webhook);
                 }
             }
+            Signal::Capacity(attempts) => self.limits.attempts_in_flight = attempts,
             Signal::Drain => self.draining = true,
         }
     }

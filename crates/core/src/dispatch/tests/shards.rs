@@ -111,3 +111,18 @@ fn nothing_starts_while_it_is_suspended() {
     stage.run();
     assert_eq!(stage.take_started().len(), 1);
 }
+
+#[test]
+fn as_much_is_given_out_as_there_is_capacity() {
+    let mut stage = Stage::new(Limits { attempts_in_flight: 1, ..Limits::default() });
+    let webhook = stage.webhook(1, |settings| settings.concurrency = 100);
+    stage.owe(webhook, 0, 10);
+    let first = stage.take_started();
+    assert_eq!(first.len(), 1);
+    stage.signal(Signal::Capacity(8));
+    assert_eq!(stage.take_started().len(), 3, "it gets four before it has answered");
+    // Workers are gone: nothing more before what is under way is less than what remains.
+    stage.signal(Signal::Capacity(1));
+    first.into_iter().for_each(|owed| stage.finish(owed, OK));
+    assert!(stage.take_started().is_empty());
+}
