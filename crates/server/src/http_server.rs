@@ -2,10 +2,11 @@
 
 use std::convert::Infallible;
 use std::pin::pin;
-use std::sync::Arc;
 use std::time::Duration;
 
-use axum::Router;
+use axum::response::Response;
+use http::Request;
+use hyper::body::Incoming;
 use hyper::server::conn::http1;
 use hyper::service::service_fn;
 use hyper_util::rt::{TokioIo, TokioTimer};
@@ -13,9 +14,6 @@ use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::watch;
 use tokio::task::JoinHandle;
 
-use crate::api::App;
-use crate::api::outer::outer;
-use crate::api::router::router;
 use crate::patience::Patient;
 
 /// A client has so long to send the head of a request.
@@ -42,16 +40,23 @@ impl HttpServer {
     }
 }
 
-/// Starts to accept connections.
+/// Starts to accept connections, whose requests are answered so.
 #[must_use]
-pub fn start(listener: TcpListener, app: Arc<App>) -> HttpServer {
+pub fn start<H, F>(listener: TcpListener, answer: H) -> HttpServer
+where
+    H: Fn(Request<Incoming>) -> F + Clone + Send + Sync + 'static,
+    F: Future<Output = Response> + Send + 'static,
+{
     let (stop, stopped) = watch::channel(Duration::MAX);
-    let task = tokio::spawn(accept(listener, app, stopped));
+    let task = tokio::spawn(accept(listener, answer, stopped));
     HttpServer { stop, task }
 }
 
-async fn accept(listener: TcpListener, app: Arc<App>, mut stopped: watch::Receiver<Duration>) {
-    let router = router(Arc::clone(&app));
+async fn accept<H, F>(listener: TcpListener, answer: H, mut stopped: watch::Receiver<Duration>)
+where
+    H: Fn(Request<Incoming>) -> F + Clone + Send + Sync + 'static,
+    F: Future<Output = Response> + Send + 'static,
+{
     // Every connection holds a receiver: told when to end, and gone when it has.
     let ending = watch::Sender::new(());
     loop {
@@ -60,7 +65,7 @@ async fn accept(listener: TcpListener, app: Arc<App>, mut stopped: watch::Receiv
             _ = stopped.changed() => break,
         };
         match accepted {
-            Ok((stream, _)) => serve(stream, &app, &router, ending.subscribe()),
+            Ok((stream, _)) => serve(stream, answer.clone(), ending.subscribe()),
             Err(error) => {
                 tracing::warn!(%error, "a connection could not be accepted");
                 tokio::time::sleep(ACCEPT_PAUSE).await;
@@ -73,11 +78,14 @@ async fn accept(listener: TcpListener, app: Arc<App>, mut stopped: watch::Receiv
     let _ = tokio::time::timeout(deadline, ending.closed()).await;
 }
 
-fn serve(stream: TcpStream, app: &Arc<App>, router: &Router, mut ending: watch::Receiver<()>) {
+fn serve<H, F>(stream: TcpStream, answer: H, mut ending: watch::Receiver<()>)
+where
+    H: Fn(Request<Incoming>) -> F + Send + 'static,
+    F: Future<Output = Response> + Send + 'static,
+{
     let _ = stream.set_nodelay(true);
-    let (app, router) = (Arc::clone(app), router.clone());
     let service = service_fn(move |request| {
-        let answer = outer(Arc::clone(&app), router.clone(), request);
+        let answer = answer(request);
         async { Ok::<_, Infallible>(answer.await) }
     });
     let connection = http1::Builder::new()

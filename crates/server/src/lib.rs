@@ -5,6 +5,7 @@
 //! [`sender`] makes one HTTP attempt; [`serve`] puts everything together.
 
 pub mod api;
+mod assemble;
 pub mod cli;
 pub mod clock;
 pub mod config;
@@ -24,5 +25,7 @@ pub mod secret_key;
 pub mod sender;
 pub mod serve;
 pub mod sources;
+pub mod spread;
 pub mod telemetry;
 pub mod turns;
+pub mod worker_only;

@@ -43,6 +43,15 @@ pub struct Metrics {
     nodes: Gauge,
     pub http_requests: Vec<(u16, Counter)>,
     pub commit_refused: Counter,
+    /// Requests handed to workers, and those of them that nobody replied to.
+    pub released: Counter,
+    pub releases_lost: Counter,
+    /// Workers that this owner counts on; 0 while it sends by itself.
+    pub workers: Gauge,
+    /// As a worker: requests taken, those of them that had waited for too long, those on the network.
+    pub requests_taken: Counter,
+    pub requests_dropped: Counter,
+    pub requests_in_flight: Gauge,
     lead_attempts: Counter,
     leads_ended: Vec<(Status, Counter)>,
     /// The same by tenant, for the API.
@@ -101,6 +110,12 @@ impl Metrics {
             nodes: gauge("tidings_nodes"),
             http_requests: classes.collect(),
             commit_refused: counter("tidings_writes_refused_total"),
+            released: counter("tidings_releases_total"),
+            releases_lost: counter("tidings_releases_lost_total"),
+            workers: gauge("tidings_workers"),
+            requests_taken: counter("tidings_worker_requests_total"),
+            requests_dropped: counter("tidings_worker_requests_dropped_total"),
+            requests_in_flight: gauge("tidings_worker_requests_in_flight"),
             lead_attempts: counter("tidings_lead_attempts_total"),
             leads_ended: by_end("tidings_lead_deliveries_ended_total"),
             leads: LeadFigures::default(),
@@ -175,6 +190,12 @@ impl Metrics {
             self.connections.set(open as f64);
             self.connections_max.set(max as f64);
         }
+        self.text()
+    }
+
+    /// All figures as text.
+    #[must_use]
+    pub fn text(&self) -> String {
         self.handle.run_upkeep();
         self.handle.render()
     }
@@ -198,6 +219,13 @@ fn describe(recorder: &PrometheusRecorder) {
         ("tidings_lead_attempts_total", "Attempts to hand a lead over."),
         ("tidings_lead_deliveries_ended_total", "Deliveries of leads ended, by status."),
         ("tidings_writes_refused_total", "Writes refused because too much waited (503)."),
+        ("tidings_releases_total", "Requests handed to workers through Redis."),
+        ("tidings_releases_lost_total", "Those of them that came to nothing, and were sent again."),
+        ("tidings_worker_requests_total", "Requests that this worker has taken."),
+        (
+            "tidings_worker_requests_dropped_total",
+            "Those of them that had waited for too long, or could not be read.",
+        ),
     ];
     for (name, text) in counters {
         recorder.describe_counter(name.into(), None, text.into());
@@ -215,6 +243,8 @@ fn describe(recorder: &PrometheusRecorder) {
         ("tidings_database_connections_max", "The most that there ever are."),
         ("tidings_shards", "Of 256 shards, those whose deliveries this node attempts."),
         ("tidings_nodes", "Nodes on this database whose lease runs, this one among them."),
+        ("tidings_workers", "Workers that this node counts on; 0 while it sends by itself."),
+        ("tidings_worker_requests_in_flight", "Requests of others on the network now."),
         ("tidings_build_info", "The version that runs."),
     ];
     for (name, text) in gauges {

@@ -57,12 +57,16 @@ impl Notifier {
 
     /// Feeds the watchdog, if there is one, for as long as the engine's loop answers. Once a stop has begun
     /// it is fed in any case: how long that takes has limits of its own.
-    pub async fn feed_watchdog(self: Arc<Self>, engine: Inbox, stopping: watch::Receiver<bool>) {
+    pub async fn feed_watchdog(
+        self: Arc<Self>,
+        engine: Option<Inbox>,
+        stopping: watch::Receiver<bool>,
+    ) {
         let Some(limit) = self.watchdog else { return };
         let mut turns = tokio::time::interval(limit / 2);
         loop {
             turns.tick().await;
-            if *stopping.borrow() || answers(&engine).await {
+            if *stopping.borrow() || answers(engine.as_ref()).await {
                 self.tell("WATCHDOG=1").await;
             }
         }
@@ -78,8 +82,9 @@ impl Notifier {
     }
 }
 
-/// Whether the engine's loop comes round; waits for as long as it does not.
-async fn answers(engine: &Inbox) -> bool {
+/// Whether the engine's loop, if there is one, comes round; waits for as long as it does not.
+async fn answers(engine: Option<&Inbox>) -> bool {
+    let Some(engine) = engine else { return true };
     let (answer, answered) = oneshot::channel();
     engine.tell(Input::Ping(answer));
     answered.await.is_ok()
@@ -157,7 +162,7 @@ mod tests {
         let notifier = Notifier::new(path.as_os_str(), limit).expect("it is there");
         let (inbox, mut engine) = Inbox::new();
         let (stop, stopping) = watch::channel(false);
-        let feeding = tokio::spawn(Arc::new(notifier).feed_watchdog(inbox, stopping));
+        let feeding = tokio::spawn(Arc::new(notifier).feed_watchdog(Some(inbox), stopping));
         for _ in 0..3 {
             let Some(Input::Ping(answer)) = engine.recv().await else {
                 panic!("the engine is asked")

@@ -3,35 +3,29 @@
 use std::collections::HashMap;
 use std::sync::Arc;
 
-use anyhow::{Context as _, Result, bail};
+use anyhow::{Context as _, Result};
 use tidings_core::direct::is_lane;
 use tidings_core::dispatch::{Limits, Signal};
-use tidings_core::id::IdSource;
-use tidings_core::leases::Terms;
-use tidings_core::webhook::Webhook;
-use tidings_store::catalogue::webhooks::WebhookRecord;
-use tidings_store::{Committed, Control, ReadError, Store};
+use tidings_core::leases::{Leases, Terms};
+use tidings_store::{Control, ReadError, Store};
 use tokio::net::TcpListener;
-use tokio::sync::watch;
+use tokio::sync::{mpsc, watch};
 
 use crate::api::App;
-use crate::api::auth::{KeyEntry, KeyHash, Keyring, Scope, hash};
+use crate::api::auth::{KeyEntry, KeyHash, Keyring, Scope};
+use crate::api::outer::outer;
+use crate::api::router::router;
+use crate::assemble::{self, Assembled};
 use crate::clock::Clock;
 use crate::config::Settings;
-use crate::engine::{Engine, Inbox, Input, Parts};
+use crate::engine::{Engine, Parts};
 use crate::http_server;
-use crate::live::Live;
-use crate::metrics::Metrics;
 use crate::nodes::follow::Follower;
 use crate::nodes::keep::Keeper;
 use crate::nodes::name::Name;
-use crate::nodes::{Membership, catalogue};
-use crate::profiles::Profiles;
-use crate::registry::{Outgoing, Registry};
-use crate::seal::Sealer;
-use crate::secret_key;
-use crate::sender::{Sender, SenderConfig};
+use crate::registry::Outgoing;
 use crate::sources::deadlines;
+use crate::spread::Ends;
 
 /// A server that accepts requests.
 #[derive(Debug)]
@@ -41,6 +35,8 @@ pub struct Server {
     http: http_server::HttpServer,
     /// Of this node among others.
     keeper: Option<Keeper>,
+    /// At Redis.
+    ends: Option<Ends>,
     /// Nobody else may use it meanwhile.
     _name: Option<Name>,
     stop: watch::Sender<bool>,
@@ -51,41 +47,9 @@ pub struct Server {
 impl Server {
     /// Opens the store, restores what was owed, starts sending and listens.
     pub async fn start(settings: Settings, clock: Clock) -> Result<Self> {
-        let (inbox, inputs) = Inbox::new();
-        let (live, told) = Live::new();
-        let name = settings.database_url.is_some().then(|| Name::of(&settings.data_dir));
-        let name = name.transpose()?;
-        let store = open_store(&settings, name.as_ref(), &clock, &inbox, &live)?;
-        let sealer = Sealer::new(secret_key::of(&settings)?);
-        // Before what it counts is read: what changes meanwhile is read again.
-        let version = catalogue::Version::new(store.catalogue_version().await?);
-        let keyring = Arc::new(Keyring::default());
-        if let Some(admin_key) = &settings.admin_key {
-            let entry = KeyEntry { id: None, tenant: None, scopes: Scope::ALL.to_vec() };
-            keyring.put(hash(admin_key), entry);
-        }
-        load_keys(&store, &keyring).await?;
-        refuse_open_doors(&settings, &keyring)?;
-        let tenure = store.tenure();
-        let (membership, drained) = Membership::new(tenure.clone());
-        let egress = Arc::new(settings.egress.clone());
-        let webhooks = load_webhooks(&store, &sealer).await?;
-        miss_profiles(&webhooks, &settings.profiles);
-        let registry = Registry::new(settings.profiles.clone(), Arc::clone(&egress), webhooks);
-        let parts = Arc::new(Parts {
-            ids: Arc::new(IdSource::new(store.node(), store.largest_id().await?)),
-            keyring: Arc::clone(&keyring),
-            catalogue: version,
-            membership,
-            registry: Arc::new(registry),
-            sealer: sealer.clone(),
-            sender: sender(&settings, egress)?,
-            metrics: Arc::new(Metrics::new()),
-            clock,
-            inbox,
-            live,
-            store,
-        });
+        let Assembled { parts, inputs, told, name, drained, ends } =
+            assemble::assemble(&settings, clock).await?;
+        let tenure = parts.store.tenure();
         introduce_webhooks(&parts).await?;
         if tenure.is_none() {
             restore_queue(&parts).await?;
@@ -96,28 +60,24 @@ impl Server {
         tokio::spawn(Arc::clone(&parts.metrics).keep_up(stopping.clone()));
         tokio::spawn(Arc::clone(&parts.live).run(told, stopping.clone()));
         tokio::spawn(deadlines::keep(Arc::clone(&parts), stopping.clone()));
-        let terms = Terms { lease_ms: settings.lease.as_millis() as i64 };
         let follower = Follower::begin(&parts).await?;
-        let keeper = match &tenure {
-            Some(tenure) => {
-                Some(Keeper::start(Arc::clone(&parts), Arc::clone(tenure), terms, drained).await)
-            }
-            None => None,
-        };
+        let keeper = keep_lease(&parts, &settings, drained).await;
         let listener = TcpListener::bind(settings.listen)
             .await
             .with_context(|| format!("cannot listen on {}", settings.listen))?;
         let address = listener.local_addr()?;
-        let app =
-            Arc::new(App::new(settings, &parts, sealer, engine.state.clone(), stopping.clone()));
+        let app = Arc::new(App::new(settings, &parts, engine.state.clone(), stopping.clone()));
         if let Some(tenure) = tenure {
             let (parts, replayer) = (Arc::clone(&parts), app.replayer.clone());
             let store = parts.store.clone();
             tokio::spawn(async move { store.keep_hinting().await });
             tokio::spawn(follower.run(parts, tenure, replayer, stopping));
         }
-        let http = http_server::start(listener, Arc::clone(&app));
-        Ok(Self { app, engine, http, keeper, _name: name, stop, address })
+        let (router, outside) = (router(Arc::clone(&app)), Arc::clone(&app));
+        let http = http_server::start(listener, move |request| {
+            outer(Arc::clone(&outside), router.clone(), request)
+        });
+        Ok(Self { app, engine, http, keeper, ends, _name: name, stop, address })
     }
 
     /// Accepts no more, finishes what is under way within the deadline, writes everything down.
@@ -127,7 +87,16 @@ impl Server {
         self.http.stop(deadline / 2).await;
         // WebSockets have left the HTTP server.
         let _ = tokio::time::timeout(deadline / 4, self.app.live.ended()).await;
-        self.engine.drain(deadline).await;
+        let mut ends = self.ends;
+        let stop_taking = async {
+            if let Some(ends) = &mut ends {
+                ends.stop_taking(deadline).await;
+            }
+        };
+        tokio::join!(self.engine.drain(deadline), stop_taking);
+        if let Some(ends) = ends {
+            ends.close().await;
+        }
         if let Some(keeper) = self.keeper {
             keeper.leave().await;
         }
@@ -135,43 +104,21 @@ impl Server {
     }
 }
 
-/// Says which webhooks name a profile that is not there any more.
-fn miss_profiles(webhooks: &[Webhook], profiles: &Profiles) {
-    for webhook in webhooks.iter().filter(|webhook| profiles.get(&webhook.profile).is_none()) {
-        tracing::warn!(
-            webhook = %webhook.id,
-            profile = webhook.profile,
-            "this profile is not configured any more: the webhook is treated as `standard`"
-        );
-    }
-}
-
-fn open_store(
+/// Begins to keep the lease of a node among others.
+async fn keep_lease(
+    parts: &Arc<Parts>,
     settings: &Settings,
-    name: Option<&Name>,
-    clock: &Clock,
-    inbox: &Inbox,
-    live: &Arc<Live>,
-) -> Result<Store> {
-    let (engine, live) = (inbox.clone(), Arc::clone(live));
-    let told = Box::new(move |changes: Vec<Committed>| {
-        live.tell(&changes);
-        engine.tell(Input::Committed(changes));
-    });
-    Ok(match settings.database_url.as_deref().zip(name) {
-        Some((url, name)) => Store::open_postgres(url, name.as_str(), clock.as_fn(), told)?,
-        None => Store::open_sqlite(&settings.data_dir, clock.as_fn(), told)?,
-    })
-}
-
-fn sender(settings: &Settings, egress: Arc<tidings_core::egress::EgressPolicy>) -> Result<Sender> {
-    let mut config = SenderConfig::new(egress);
-    if let Some(path) = &settings.extra_ca_file {
-        let pem =
-            std::fs::read(path).with_context(|| format!("egress.ca_file {}", path.display()))?;
-        config.extra_ca_pem = Some(pem);
-    }
-    Ok(Sender::new(config)?)
+    drained: mpsc::UnboundedReceiver<u8>,
+) -> Option<Keeper> {
+    let tenure = parts.store.tenure()?;
+    let terms = Terms { lease_ms: settings.lease.as_millis() as i64 };
+    let node = parts.store.node();
+    let leases = if settings.roles.worker {
+        Leases::new(node, terms)
+    } else {
+        Leases::without_shards(node, terms)
+    };
+    Some(Keeper::start(Arc::clone(parts), tenure, leases, terms, drained).await)
 }
 
 /// Puts the keys and tenants of the store in place of those that there are, but for the key of the
@@ -186,30 +133,6 @@ pub(crate) async fn load_keys(store: &Store, keyring: &Keyring) -> Result<(), Re
     });
     keyring.replace(tenants, keys.collect());
     Ok(())
-}
-
-/// Without keys anyone who can connect may do anything, so only this machine may connect.
-fn refuse_open_doors(settings: &Settings, keyring: &Keyring) -> Result<()> {
-    if keyring.is_locked() || settings.listen.ip().is_loopback() {
-        return Ok(());
-    }
-    bail!(
-        "Missing required settings: TIDINGS_ADMIN_KEY. Without any key the server only listens on \
-         loopback, and {} is not loopback",
-        settings.listen
-    )
-}
-
-async fn load_webhooks(store: &Store, sealer: &Sealer) -> Result<Vec<Webhook>> {
-    let records = store.webhooks().await?;
-    records.into_iter().map(|record| open_secrets(record, sealer)).collect()
-}
-
-fn open_secrets(record: WebhookRecord, sealer: &Sealer) -> Result<Webhook> {
-    let mut webhook = record.webhook;
-    let opened = sealer.open_webhook(&mut webhook, &record.sealed);
-    opened.with_context(|| format!("the secrets of {}", webhook.id))?;
-    Ok(webhook)
 }
 
 /// Tells the engine of every webhook; of those of other nodes too, whose lanes it may get any time.

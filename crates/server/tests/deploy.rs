@@ -87,7 +87,7 @@ fn probes_and_ports_are_those_of_the_server() {
             assert!(values.into_iter().any(|value| value == "0.0.0.0:4000"), "{file}");
         }
     }
-    assert_eq!(probes, 6);
+    assert_eq!(probes, 9);
     let dockerfile = &files()["Dockerfile"];
     assert!(
         dockerfile.contains("TIDINGS_LISTEN=0.0.0.0:4000") && dockerfile.contains("EXPOSE 4000")

@@ -18,6 +18,22 @@ use tokio::sync::Notify;
 use crate::error::ReadError;
 use crate::store::Store;
 
+/// How a process joins the nodes of a database.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Member {
+    /// That of its data directory: nobody else has it.
+    pub name: String,
+    /// It owns shards; else it only serves the API.
+    pub owns: bool,
+}
+
+impl From<&str> for Member {
+    /// One that owns shards.
+    fn from(name: &str) -> Self {
+        Self { name: name.to_owned(), owns: true }
+    }
+}
+
 /// What this node believes to own, as whoever writes needs it: a settlement is written only if the
 /// database says the same.
 #[derive(Debug)]
@@ -122,6 +138,8 @@ pub struct NodeRecord {
     pub heartbeat: Timestamp,
     pub is_live: bool,
     pub shards: u32,
+    /// It takes a share of the shards; else it only serves the API.
+    pub owns: bool,
 }
 
 impl Store {

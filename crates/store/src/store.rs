@@ -12,6 +12,7 @@ use tokio::sync::oneshot;
 use crate::change::{Change, ChangeAnswer, Control, PublishAnswer};
 use crate::committed::Committed;
 use crate::error::{OpenError, ReadError, WriteError};
+use crate::nodes::Member;
 use crate::queue::postgres::side::Side;
 use crate::queue::{Answer, Job, Queue, Reader, postgres, sqlite};
 use crate::value::{Row, Value};
@@ -41,11 +42,15 @@ impl Store {
         Ok(Self { queue: Arc::new(sqlite::Sqlite::open(dir, now, sink)?) })
     }
 
-    /// Opens the store in a PostgreSQL database (`postgres://…`) as the node of this name, of which the
-    /// caller knows that no other process has it, and brings its tables up to date. Blocks until it is
-    /// there or has failed: some seconds at most.
-    pub fn open_postgres(url: &str, name: &str, now: Now, sink: Sink) -> Result<Self, OpenError> {
-        Ok(Self { queue: Arc::new(postgres::Postgres::open(url, name, now, sink)?) })
+    /// Opens the store in a PostgreSQL database (`postgres://…`) as one of its nodes, and brings its tables
+    /// up to date. Blocks until it is there or has failed: some seconds at most.
+    pub fn open_postgres(
+        url: &str,
+        member: impl Into<Member>,
+        now: Now,
+        sink: Sink,
+    ) -> Result<Self, OpenError> {
+        Ok(Self { queue: Arc::new(postgres::Postgres::open(url, member.into(), now, sink)?) })
     }
 
     /// Brings the tables of a PostgreSQL database up to date, beside a node that may run; the number of

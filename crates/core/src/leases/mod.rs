@@ -54,13 +54,17 @@ pub struct Exchange {
     pub give_back: Vec<u8>,
     /// It gives back everything and is gone.
     pub leaving: bool,
+    /// It owns shards; else it only serves the API.
+    pub owns: bool,
 }
 
 /// How everything stood when an exchange was committed.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct Standing {
     /// Nodes whose lease runs, this one among them, in the order of their numbers.
     pub nodes: Vec<u16>,
+    /// Those of them that share the shards.
+    pub owners: Vec<u16>,
     /// By shard.
     pub shards: Vec<Shard>,
 }
@@ -112,26 +116,42 @@ pub struct Leases {
     /// When the last exchange that was answered had been sent.
     renewed_at: Option<Timestamp>,
     is_shared: bool,
+    owns: bool,
     leaving: bool,
 }
 
 impl Leases {
+    /// Of a node that owns shards.
     #[must_use]
     pub fn new(node: u16, terms: Terms) -> Self {
-        let (held, claim) = (BTreeMap::new(), Vec::new());
-        let (until, renewed_at) = (None, None);
-        Self { node, terms, held, claim, until, renewed_at, is_shared: true, leaving: false }
+        Self {
+            node,
+            terms,
+            held: BTreeMap::new(),
+            claim: Vec::new(),
+            until: None,
+            renewed_at: None,
+            is_shared: true,
+            owns: true,
+            leaving: false,
+        }
+    }
+
+    /// Of a node that only serves the API: it shows that it lives, and takes no shard.
+    #[must_use]
+    pub fn without_shards(node: u16, terms: Terms) -> Self {
+        Self { owns: false, ..Self::new(node, terms) }
     }
 
     /// What to ask for now.
     #[must_use]
     pub fn exchange(&self) -> Exchange {
         if self.leaving {
-            return Exchange { leaving: true, ..Exchange::default() };
+            return Exchange { leaving: true, owns: self.owns, ..Exchange::default() };
         }
         let drained = self.held.iter().filter(|(_, held)| held.stage == Stage::Drained);
         let give_back = drained.map(|(&shard, _)| shard).collect();
-        Exchange { claim: self.claim.clone(), give_back, leaving: false }
+        Exchange { claim: self.claim.clone(), give_back, leaving: false, owns: self.owns }
     }
 
     /// Takes in the answer to an exchange that was sent at `sent_at`.
@@ -161,8 +181,8 @@ impl Leases {
     /// Takes no more than its share, and claims what is missing of it.
     fn balance(&mut self, standing: &Standing, steps: &mut Vec<Step>) {
         self.claim.clear();
-        let nodes = standing.nodes.len().max(1);
-        let share = if self.leaving { 0 } else { SHARDS.div_ceil(nodes) };
+        let owners = standing.owners.len().max(1);
+        let share = if self.leaving || !self.owns { 0 } else { SHARDS.div_ceil(owners) };
         let working = self.held.values().filter(|held| held.stage == Stage::Working).count();
         let surplus = working.saturating_sub(share);
         let last = self.held.iter_mut().rev().filter(|(_, held)| held.stage == Stage::Working);
@@ -171,8 +191,8 @@ impl Leases {
             steps.push(Step::Drain { shard });
         }
         // Each begins at another place, so that they seldom claim the same.
-        let nth = standing.nodes.iter().position(|&node| node == self.node).unwrap_or(0);
-        let from = nth * SHARDS / nodes;
+        let nth = standing.owners.iter().position(|&node| node == self.node).unwrap_or(0);
+        let from = nth * SHARDS / owners;
         let all = (0..SHARDS).map(|n| (from + n) % SHARDS);
         let free = all.filter(|&n| standing.shards.get(n).is_some_and(|s| s.holder.is_none()));
         let missing = share.saturating_sub(self.held.len());

@@ -21,16 +21,21 @@ impl Chance {
 #[derive(Default)]
 struct Database {
     heartbeats: HashMap<u16, i64>,
+    /// Nodes that only serve the API.
+    without_shards: Vec<u16>,
     shards: Vec<Shard>,
 }
 
 impl Database {
     fn new() -> Self {
-        Self { heartbeats: HashMap::new(), shards: vec![Shard::default(); SHARDS] }
+        Self { shards: vec![Shard::default(); SHARDS], ..Self::default() }
     }
 
     fn exchange(&mut self, node: u16, asked: &Exchange, now: i64) -> Standing {
         self.heartbeats.insert(node, now);
+        if !asked.owns && !self.without_shards.contains(&node) {
+            self.without_shards.push(node);
+        }
         let is_live = |at: &i64| at + TERMS.lease_ms >= now;
         self.heartbeats.retain(|_, at| is_live(at));
         for shard in &mut self.shards {
@@ -52,7 +57,9 @@ impl Database {
         }
         let mut nodes: Vec<u16> = self.heartbeats.keys().copied().collect();
         nodes.sort_unstable();
-        Standing { nodes, shards: self.shards.clone() }
+        let mut owners = nodes.clone();
+        owners.retain(|owner| !self.without_shards.contains(owner));
+        Standing { nodes, owners, shards: self.shards.clone() }
     }
 }
 
@@ -240,4 +247,27 @@ fn a_lease_ends_before_others_may_take_it() {
     let steps = leases.answered(&standing, Timestamp::from_millis(until + 5_000));
     assert_eq!(steps.len(), SHARDS, "all are lost");
     assert!(leases.working().is_empty());
+}
+
+#[test]
+fn a_node_that_only_serves_the_api_has_no_share() {
+    let mut database = Database::new();
+    let mut api = Leases::without_shards(0, TERMS);
+    let mut owners = [Leases::new(1, TERMS), Leases::new(2, TERMS)];
+    for round in 0..4_i64 {
+        let at = Timestamp::from_millis(round);
+        let standing = database.exchange(0, &api.exchange(), round);
+        assert!(api.answered(&standing, at).is_empty());
+        for (node, leases) in (1..).zip(&mut owners) {
+            let standing = database.exchange(node, &leases.exchange(), round);
+            for step in leases.answered(&standing, at) {
+                if let Step::Drain { shard } = step {
+                    leases.drained(shard);
+                }
+            }
+            assert!(leases.is_shared(), "what the other node commits is heard of");
+        }
+    }
+    assert_eq!(owners.each_ref().map(|leases| leases.working().len()), [SHARDS / 2; 2]);
+    assert!(api.working().is_empty());
 }

@@ -82,7 +82,6 @@ impl App {
     pub fn new(
         settings: Settings,
         parts: &Arc<Parts>,
-        sealer: Sealer,
         engine: watch::Receiver<EngineState>,
         stopping: watch::Receiver<bool>,
     ) -> Self {
@@ -92,7 +91,7 @@ impl App {
             registry: Arc::clone(&parts.registry),
             keyring: Arc::clone(&parts.keyring),
             turns: Turns::default(),
-            sealer,
+            sealer: parts.sealer.clone(),
             ids: Arc::clone(&parts.ids),
             clock: parts.clock.clone(),
             metrics: Arc::clone(&parts.metrics),

@@ -26,6 +26,8 @@ pub struct NodeView {
     pub live: bool,
     /// Of 256: what it sends is what webhooks in these are owed.
     pub shards: u32,
+    /// It takes a share of the shards; else it only serves the API.
+    pub owns: bool,
     /// Unix milliseconds by the database's clock; 0: it has stopped in order.
     pub heartbeat_at: i64,
 }
@@ -38,13 +40,14 @@ pub struct NodeView {
 pub async fn list_nodes(State(app): State<Arc<App>>, caller: Caller) -> Result<Response> {
     caller.require_admin()?;
     let this = app.store.node();
-    let view = |NodeRecord { id, name, heartbeat, is_live, shards }| NodeView {
+    let view = |NodeRecord { id, name, heartbeat, is_live, shards, owns }| NodeView {
         this: id == this,
         live: is_live,
         heartbeat_at: heartbeat.as_millis(),
         id,
         name,
         shards,
+        owns,
     };
     let views: Vec<NodeView> = app.store.nodes().await?.into_iter().map(view).collect();
     Ok(envelope::list(views, None, app.clock.now()))

@@ -12,9 +12,10 @@ use super::{
     profiles, replays, stats, tenants, webhook_delivery, webhooks, webhooks_keys,
 };
 
-/// The whole API.
+/// The whole API; on a node that does not serve it, what operators and their tools ask for.
 pub fn router(app: Arc<App>) -> Router {
-    let (routes, _openapi) = routes().split_for_parts();
+    let routes = if app.settings.roles.api { routes() } else { operations() };
+    let (routes, _openapi) = routes.split_for_parts();
     routes
         .fallback(outer::no_such_path)
         .method_not_allowed_fallback(outer::no_such_method)
@@ -83,6 +84,11 @@ pub fn routes() -> OpenApiRouter<Arc<App>> {
         .routes(routes!(home::home))
         .routes(routes!(openapi::openapi))
         .routes(routes!(openapi::docs))
+        .merge(operations())
+}
+
+fn operations() -> OpenApiRouter<Arc<App>> {
+    OpenApiRouter::new()
         .routes(routes!(ops::livez))
         .routes(routes!(ops::readyz))
         .routes(routes!(ops::healthz))

@@ -5,15 +5,17 @@ use std::sync::Arc;
 
 use anyhow::{Result, bail};
 use clap::Args;
-use tokio::signal::unix::{SignalKind, signal};
+use tokio::signal::unix::{Signal, SignalKind, signal};
 
 use super::Usage;
 use super::output::line;
 use crate::clock::Clock;
-use crate::config::{self, Settings, Sources};
+use crate::config::{self, Roles, Settings, Sources, Values};
 use crate::notify::Notifier;
 use crate::serve::Server;
+use crate::spread::Redis;
 use crate::telemetry;
+use crate::worker_only::WorkerOnly;
 
 /// Run the server: the API, and the engine that delivers
 ///
@@ -37,10 +39,10 @@ pub struct Serve {
     /// A TOML file of settings; `tidings config --default` prints one
     #[arg(long, value_name = "FILE")]
     config: Option<PathBuf>,
-    /// Only the API on this node; not in this version
+    /// Only the API on this node; others send (needs DATABASE_URL)
     #[arg(long)]
     api: bool,
-    /// Only the engine on this node; not in this version
+    /// Only sending on this node (needs DATABASE_URL, or REDIS_URL to send for others without a store)
     #[arg(long)]
     worker: bool,
 }
@@ -52,7 +54,9 @@ Every setting can be given as a TIDINGS_* variable or in a file; secrets only so
 Examples:
   tidings serve --egress-allow 127.0.0.0/8         deliver to this machine too, to try it
   TIDINGS_ADMIN_KEY=$(openssl rand -hex 32) tidings serve --listen 0.0.0.0:4000
-  tidings serve --config tidings.toml";
+  tidings serve --config tidings.toml
+  DATABASE_URL=postgres://… tidings serve --api    one of several nodes, which sends nothing itself
+  REDIS_URL=redis://… tidings serve --worker       sends what others release, and needs no database";
 
 impl Serve {
     fn sources(&self) -> Sources {
@@ -68,25 +72,39 @@ impl Serve {
 
     pub(super) fn run(&self) -> Result<()> {
         let values = config::read(&self.sources())?;
-        self.check_roles()?;
+        let roles = self.roles();
+        check_roles(roles, &values)?;
         telemetry::start(values.get("log").map_or("info", String::as_str))?;
-        let settings = Settings::parse(&values)?;
+        let settings = Settings { roles, ..Settings::parse(&values)? };
         let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
         runtime.block_on(serve(settings))
     }
 
-    /// A store belongs to one process, so that process does everything.
-    fn check_roles(&self) -> Result<()> {
+    /// Both, unless one is asked for.
+    fn roles(&self) -> Roles {
         if self.api == self.worker {
-            return Ok(());
+            return Roles::ALL;
         }
-        let given = if self.api { "--api" } else { "--worker" };
-        let text = format!(
-            "--api and --worker apart are not in this version: one process uses a store and does \
-             both: leave {given} away"
-        );
-        Err(Usage(text).into())
+        Roles { api: self.api, worker: self.worker }
     }
+}
+
+/// The embedded store belongs to one process, so that process does everything.
+fn check_roles(roles: Roles, values: &Values) -> Result<()> {
+    let is_set = |name| values.get(name).is_some_and(|text: &String| !text.is_empty());
+    let text = match roles {
+        Roles { api: true, worker: true } => return Ok(()),
+        _ if is_set("database_url") => return Ok(()),
+        Roles { worker: true, .. } if is_set("redis_url") => return Ok(()),
+        Roles { worker: true, .. } => {
+            "--worker needs DATABASE_URL, or REDIS_URL to send what others release: the embedded \
+             store is used by one process, which does both"
+        }
+        Roles { .. } => {
+            "--api needs DATABASE_URL: the embedded store is used by one process, which does both"
+        }
+    };
+    Err(Usage(text.to_owned()).into())
 }
 
 async fn serve(settings: Settings) -> Result<()> {
@@ -98,11 +116,16 @@ async fn serve(settings: Settings) -> Result<()> {
         tracing::warn!(%error, "the limit of open files could not be raised");
     }
     let notifier = Arc::new(Notifier::from_env());
+    if !settings.roles.api && settings.database_url.is_none() {
+        return only_send(settings, &notifier, terminate, interrupt).await;
+    }
     let server = Server::start(settings, Clock::system()).await?;
     say_hello(&server);
     notifier.ready(&format!("http://{}", server.address)).await;
     let app = &server.app;
-    tokio::spawn(Arc::clone(&notifier).feed_watchdog(app.inbox.clone(), app.stopping.clone()));
+    tokio::spawn(
+        Arc::clone(&notifier).feed_watchdog(Some(app.inbox.clone()), app.stopping.clone()),
+    );
     // Who has read the first line may close the pipe: that stops no server.
     let _ = line(what_next(&server));
     tokio::select! {
@@ -120,6 +143,28 @@ async fn serve(settings: Settings) -> Result<()> {
     Ok(())
 }
 
+/// Sends for others, without a store.
+async fn only_send(
+    settings: Settings,
+    notifier: &Arc<Notifier>,
+    mut terminate: Signal,
+    mut interrupt: Signal,
+) -> Result<()> {
+    let worker = WorkerOnly::start(settings, Clock::system()).await?;
+    println!("tidings listening on http://{}", worker.address);
+    notifier.ready(&format!("http://{}", worker.address)).await;
+    tokio::spawn(Arc::clone(notifier).feed_watchdog(None, worker.stopping()));
+    tokio::select! {
+        _ = terminate.recv() => {}
+        _ = interrupt.recv() => {}
+    }
+    tracing::info!("stopping");
+    notifier.stopping().await;
+    worker.stop().await;
+    tracing::info!("stopped");
+    Ok(())
+}
+
 /// The first line is for programs, the rest for people.
 fn say_hello(server: &Server) {
     let url = format!("http://{}", server.address);
@@ -128,7 +173,8 @@ fn say_hello(server: &Server) {
     let has_keys = server.app.keyring.is_locked();
     tracing::info!(
         store = server.app.store.place(),
-        roles = "api, worker",
+        roles = %settings.roles,
+        redis = settings.redis.as_ref().map(Redis::places),
         keys = has_keys,
         egress_allow = settings.egress.allow.len(),
         "started"

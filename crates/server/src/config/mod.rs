@@ -19,6 +19,7 @@ use tidings_core::time::SECOND_MS;
 use tidings_core::webhook::RateLimit;
 
 use crate::profiles::Profiles;
+use crate::spread::Redis;
 
 pub use inbound::Source;
 pub use source::{Sources, read};
@@ -30,13 +31,39 @@ const RATE_MAX: u32 = 1_000_000;
 /// Values by name, as text.
 pub type Values = BTreeMap<&'static str, String>;
 
+/// What a node does.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Roles {
+    /// It serves the API.
+    pub api: bool,
+    /// It owns shards and sends; it sends for others, if there is a Redis.
+    pub worker: bool,
+}
+
+impl Roles {
+    pub const ALL: Self = Self { api: true, worker: true };
+}
+
+impl std::fmt::Display for Roles {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(match (self.api, self.worker) {
+            (true, false) => "api",
+            (false, true) => "worker",
+            _ => "api, worker",
+        })
+    }
+}
+
 /// What `serve` runs with.
 #[derive(Clone)]
 pub struct Settings {
+    pub roles: Roles,
     pub listen: SocketAddr,
     pub data_dir: PathBuf,
     /// `postgres://…` instead of the embedded store.
     pub database_url: Option<String>,
+    /// Spreads sending over workers.
+    pub redis: Option<Redis>,
     /// Turns authentication on: the first admin key.
     pub admin_key: Option<String>,
     pub egress: EgressPolicy,
@@ -108,13 +135,18 @@ impl Parser<'_> {
         let lease_s = self.lease_s();
         let leads = self.leads();
         let database_url = self.database_url();
-        if self.text("redis_url").is_some() {
-            self.errors.push("redis_url: this version sends by itself".to_owned());
+        let redis = self.redis();
+        let needs_key = self.text("database_url").or(self.text("redis_url")).is_some();
+        if needs_key && self.text("secret_key").is_none() {
+            // It cannot be made beside the data: other nodes and workers need it too.
+            self.errors.push("Missing required settings: TIDINGS_SECRET_KEY".to_owned());
         }
         Some(Settings {
+            roles: Roles::ALL,
             listen: listen?,
             data_dir: self.text("data_dir")?.into(),
             database_url: database_url?,
+            redis: redis?,
             admin_key: self.text("admin_key").map(str::to_owned),
             egress: egress?,
             extra_ca_file: self.text("egress.ca_file").map(Into::into),
@@ -246,12 +278,19 @@ impl Parser<'_> {
         Some(name)
     }
 
-    /// With a database of its own the key cannot be made beside the data: other nodes need it too.
+    fn redis(&mut self) -> Option<Option<Redis>> {
+        let Some(text) = self.text("redis_url") else { return Some(None) };
+        match Redis::parse(text) {
+            Ok(redis) => Some(Some(redis)),
+            Err(why) => {
+                self.errors.push(format!("redis_url: {why}"));
+                None
+            }
+        }
+    }
+
     fn database_url(&mut self) -> Option<Option<String>> {
         let Some(url) = self.text("database_url").map(str::to_owned) else { return Some(None) };
-        if self.text("secret_key").is_none() {
-            self.errors.push("Missing required settings: TIDINGS_SECRET_KEY".to_owned());
-        }
         let known = ["postgres://", "postgresql://"].iter().any(|scheme| url.starts_with(scheme));
         if !known {
             self.errors.push("database_url: must begin with postgres://".to_owned());
@@ -312,6 +351,17 @@ mod tests {
         let mysql = [("database_url", "mysql://a:hunter2@db/x"), ("secret_key", key.as_str())];
         let error = settings(&mysql).expect_err("another database").to_string();
         assert_eq!(error, "database_url: must begin with postgres://");
+    }
+
+    #[test]
+    fn a_redis_needs_a_key_and_its_password_is_not_told() {
+        let url = ("redis_url", "redis://:hunter2@cache");
+        let error = settings(&[url]).expect_err("no key").to_string();
+        assert_eq!(error, "Missing required settings: TIDINGS_SECRET_KEY");
+        let key = "00".repeat(32);
+        let wrong = [("redis_url", "http://:hunter2@cache"), ("secret_key", key.as_str())];
+        let error = settings(&wrong).expect_err("no Redis").to_string();
+        assert_eq!(error, "redis_url: must begin with redis:// or rediss://");
     }
 
     #[test]

@@ -46,7 +46,11 @@ pub const SETTINGS: [Setting; 21] = [
         "DATABASE_URL",
         "postgres://… replaces the embedded store: PostgreSQL 15 or later.",
     ),
-    secret("redis_url", "REDIS_URL", "redis://… spreads sending over workers."),
+    secret(
+        "redis_url",
+        "REDIS_URL",
+        "redis://… spreads sending over workers: Redis 7 or later; of a cluster one or more nodes, with commas between them.",
+    ),
     secret(
         "admin_key",
         "TIDINGS_ADMIN_KEY",
@@ -55,7 +59,7 @@ pub const SETTINGS: [Setting; 21] = [
     secret(
         "secret_key",
         "TIDINGS_SECRET_KEY",
-        "64 hex characters that encrypt secrets at rest. Default: generated in the data directory; required with database_url.",
+        "64 hex characters that encrypt secrets at rest. Default: generated in the data directory; required with database_url or redis_url.",
     ),
     setting(
         "profiles",

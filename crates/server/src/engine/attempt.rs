@@ -30,9 +30,9 @@ use crate::sender::{Request, Sent};
 #[derive(Debug)]
 pub(super) struct Running {
     owed: Option<Owed>,
-    parts: Arc<Parts>,
-    started_at: Timestamp,
-    revision: u32,
+    pub(super) parts: Arc<Parts>,
+    pub(super) started_at: Timestamp,
+    pub(super) revision: u32,
     /// Of a direct delivery.
     rules: Option<Arc<Rules>>,
 }
@@ -45,7 +45,7 @@ impl Running {
         Self { owed: Some(owed), parts, started_at, revision, rules: None }
     }
 
-    fn owed(&self) -> &Owed {
+    pub(super) fn owed(&self) -> &Owed {
         self.owed.as_ref().expect("it is taken only at the end")
     }
 
@@ -82,14 +82,14 @@ impl Running {
     }
 
     /// The attempt is over.
-    fn finish(mut self, signature: String, sent: Sent) {
+    pub(super) fn finish(mut self, signature: String, sent: Sent) {
         if let Some(owed) = self.owed.take() {
             self.report(owed, signature, sent);
         }
     }
 
     /// It could not be made, for a reason of our own.
-    fn give_back(mut self) {
+    pub(super) fn give_back(mut self) {
         if let Some(owed) = self.owed.take() {
             self.parts.inbox.signal(Signal::Returned(Box::new(owed)));
         }
@@ -154,6 +154,9 @@ pub(super) fn run(mut running: Running) -> impl Future<Output = ()> + Send {
             }
             Made::Unready => return running.give_back(),
         };
+        if let Some(spread) = running.spread() {
+            return Box::pin(running.release(spread, request, signature)).await;
+        }
         let sent = running.parts.sender.send(&request).await;
         running.finish(signature, sent);
     }
@@ -189,15 +192,12 @@ impl Running {
             }
         };
         if let Some(direct) = direct.as_ref().filter(|direct| direct.format.is_some()) {
-            let sending = Sending {
-                parts: &self.parts,
-                outgoing: &outgoing,
-                shaped: &shaped,
-                delivery: self.owed().id,
-                now: self.started_at,
+            let sending = Sending { outgoing: &outgoing, shaped: &shaped, running: self };
+            let handed = Box::pin(sending.hand_over(&event, direct)).await;
+            return match handed {
+                Some((signature, sent)) => Made::HandedOver(signature, sent),
+                None => Made::Unready,
             };
-            let (signature, sent) = Box::pin(sending.hand_over(&event, direct)).await;
-            return Made::HandedOver(signature, sent);
         }
         let fixed = direct.as_ref().and_then(|direct| direct.fixed_body.as_ref());
         match compose(self.owed(), &event, fixed, &outgoing, &shaped, self.started_at) {

@@ -5,16 +5,13 @@ use std::time::Duration;
 
 use tidings_core::direct::Direct;
 use tidings_core::event::Event;
-use tidings_core::id::DeliveryId;
 use tidings_core::outcome::{FailureKind, Outcome};
 use tidings_core::retry_after::RetryAfter;
-use tidings_core::time::Timestamp;
 use tidings_wire::lead::{Call, Captured, Format, Handoff, Occasion, Options, Then};
 use tidings_wire::request::{self, DeliveryView};
 use tidings_wire::sign::Signer;
 
-use super::Parts;
-use super::attempt::{Shape, lines};
+use super::attempt::{Running, Shape, lines};
 use crate::registry::Outgoing;
 use crate::sender::{Request, Sent};
 
@@ -83,33 +80,34 @@ pub(crate) fn headers<'a>(
 
 /// What an attempt sends with.
 pub(super) struct Sending<'a> {
-    pub(super) parts: &'a Parts,
+    pub(super) running: &'a Running,
     pub(super) outgoing: &'a Outgoing,
     pub(super) shaped: &'a Shape,
-    pub(super) delivery: DeliveryId,
-    pub(super) now: Timestamp,
 }
 
 impl Sending<'_> {
     /// Makes the calls within one timeout, until one fails or the last has succeeded; what is told is what
     /// became of the last one made. With it comes what shows that one again: its signature, or the mark
-    /// of a hand-off that is not signed.
-    pub(super) async fn hand_over(&self, event: &Event, direct: &Direct) -> (String, Sent) {
+    /// of a hand-off that is not signed. `None` when what became of a call will never be known.
+    pub(super) async fn hand_over(&self, event: &Event, direct: &Direct) -> Option<(String, Sent)> {
         let material = Material::read(event, direct);
         let handoff = material.as_ref().and_then(|material| material.handoff(&direct.url));
         let Some(mut handoff) = handoff else {
-            tracing::error!(delivery = %self.delivery, "a lead that was accepted cannot be handed over");
-            return (String::new(), failed("the lead cannot be handed over", 0));
+            let delivery = self.running.owed().id;
+            tracing::error!(%delivery, "a lead that was accepted cannot be handed over");
+            return Some((String::new(), failed("the lead cannot be handed over", 0)));
         };
         let mut spent_ms = 0_u32;
-        loop {
+        for number in 0.. {
             let call = handoff.call();
             let (request, signature) = match self.request(&call, event, spent_ms) {
                 Ok(request) => request,
-                Err(outcome) => return (handoff.mark(), Sent { outcome, duration_ms: spent_ms }),
+                Err(outcome) => {
+                    return Some((handoff.mark(), Sent { outcome, duration_ms: spent_ms }));
+                }
             };
             let (Sent { mut outcome, duration_ms }, body) =
-                self.parts.sender.send_and_read(&request).await;
+                self.running.call(&request, number).await?;
             spent_ms = spent_ms.saturating_add(duration_ms);
             let mark = if signature.is_empty() { handoff.mark() } else { signature };
             if let Outcome::Answered(answer) = &mut outcome {
@@ -123,8 +121,9 @@ impl Sending<'_> {
                     Then::Rejected(why) => answer.objection = Some(why.into()),
                 }
             }
-            return (mark, Sent { outcome, duration_ms: spent_ms });
+            return Some((mark, Sent { outcome, duration_ms: spent_ms }));
         }
+        None
     }
 
     fn request(
@@ -134,10 +133,10 @@ impl Sending<'_> {
         spent_ms: u32,
     ) -> Result<(Request, String), Outcome> {
         // A call's address is its own; the guard judges it like any other.
-        let target = self.parts.registry.egress().parse_url(&call.url);
+        let target = self.running.parts.registry.egress().parse_url(&call.url);
         let target =
             target.map_err(|_| Outcome::failed(FailureKind::Blocked, "address not allowed"))?;
-        let signers = self.outgoing.signers(self.now);
+        let signers = self.outgoing.signers(self.running.started_at);
         let composed = headers(call, event, &self.outgoing.webhook, self.shaped, &signers);
         let composed = composed
             .map_err(|error| Outcome::failed(FailureKind::Unrepresentable, error.to_string()))?;

@@ -1,14 +1,15 @@
 //! The engine: the pure dispatcher of `core`, driven by real time, a real store and a real network.
 //!
 //! [`driver`] is its one loop. [`attempt`] makes one request out of a delivery and a record out of its
-//! outcome, [`handoff`] the several of a lead format. [`pager`] reads what is not in memory.
-//! [`announce`] turns what happened to a webhook into operational events.
+//! outcome, [`handoff`] the several of a lead format; [`released`] has a worker send them. [`pager`]
+//! reads what is not in memory. [`announce`] turns what happened to a webhook into operational events.
 
 pub mod announce;
 pub mod attempt;
 mod driver;
 pub(crate) mod handoff;
 mod pager;
+mod released;
 
 use std::sync::Arc;
 
@@ -26,6 +27,7 @@ use crate::nodes::catalogue::Version;
 use crate::registry::Registry;
 use crate::seal::Sealer;
 use crate::sender::Sender;
+use crate::spread::Spread;
 
 /// What the driver is told.
 #[derive(Debug)]
@@ -72,6 +74,8 @@ pub struct Parts {
     pub sealer: Sealer,
     pub registry: Arc<Registry>,
     pub sender: Sender,
+    /// Has requests sent by workers, while there are any.
+    pub spread: Option<Arc<Spread>>,
     pub ids: Arc<IdSource>,
     pub clock: Clock,
     pub metrics: Arc<Metrics>,

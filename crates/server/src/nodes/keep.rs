@@ -31,6 +31,7 @@ impl Keeper {
     pub async fn start(
         parts: Arc<Parts>,
         tenure: Arc<Tenure>,
+        leases: Leases,
         terms: Terms,
         drained: mpsc::UnboundedReceiver<u8>,
     ) -> Self {
@@ -38,7 +39,7 @@ impl Keeper {
         let (begun, first) = oneshot::channel();
         let (opened, read) = mpsc::unbounded_channel();
         let keeping = Keeping {
-            leases: Leases::new(parts.store.node(), terms),
+            leases,
             unread: ShardSet::default(),
             told: None,
             nodes: Vec::new(),
@@ -179,6 +180,9 @@ impl Keeping {
         self.tell(was_over);
         self.parts.membership.renew(self.leases.until().unwrap_or_default());
         self.parts.membership.note(self.leases.working().len(), standing.nodes.len());
+        if let Some(spread) = &self.parts.spread {
+            spread.shared_by(standing.owners.len());
+        }
         if was_over {
             // It sleeps, and is to look at the lease again.
             self.tell(true);

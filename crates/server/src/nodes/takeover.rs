@@ -76,6 +76,9 @@ async fn read(parts: &Parts, gained: &Gained) -> Result<(), String> {
         resumed += 1;
         resume(parts, summary, gain, now).await?;
     }
+    if let Some(spread) = &parts.spread {
+        spread.inherit().await;
+    }
     if resumed > 0 {
         tracing::info!(shards = gained.shards.len(), lanes = resumed, "resuming");
     }

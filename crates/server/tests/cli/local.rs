@@ -86,15 +86,20 @@ fn an_open_door_is_refused() {
 }
 
 #[test]
-fn api_and_worker_apart_need_postgresql() {
-    for role in ["--api", "--worker"] {
+fn one_role_alone_needs_what_others_share() {
+    let needs = [
+        ("--api", "--api needs DATABASE_URL"),
+        ("--worker", "--worker needs DATABASE_URL, or REDIS_URL"),
+    ];
+    for (role, why) in needs {
         let ended = run(&mut tidings(&["serve", role]), b"");
         assert_eq!(ended.code(), Some(2));
-        assert!(
-            ended.stderr.contains("--api and --worker apart are not in this version"),
-            "{ended:?}"
-        );
+        assert!(ended.stderr.contains(why), "{ended:?}");
     }
+    // Who only serves the API has no use of Redis.
+    let mut command = tidings(&["serve", "--api"]);
+    let ended = run(command.env("REDIS_URL", "redis://127.0.0.1:1"), b"");
+    assert_eq!(ended.code(), Some(2), "{ended:?}");
     let dir = tempdir().unwrap();
     let mut server = Process::start(serve(dir.path()).args(["--api", "--worker"]));
     url_of(&mut server);

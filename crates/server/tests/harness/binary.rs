@@ -42,8 +42,14 @@ impl Binary {
 
     /// The same with further settings, as `TIDINGS_*` variables.
     pub async fn start_with(dir: &Path, variables: &[(&str, &str)]) -> Self {
+        Self::start_as(dir, &[], variables).await
+    }
+
+    /// The same in a role: `--api` or `--worker`.
+    pub async fn start_as(dir: &Path, flags: &[&str], variables: &[(&str, &str)]) -> Self {
         let since = Instant::now();
-        let mut child = Self::command(dir, variables).spawn().expect("the binary starts");
+        let mut command = Self::command(dir, variables);
+        let mut child = command.args(flags).spawn().expect("the binary starts");
         let log = Log::of(child.stderr.take().expect("piped"));
         let first = first_line(child.stdout.take().expect("piped"));
         let line = match tokio::time::timeout(PATIENCE, first).await {
@@ -96,6 +102,15 @@ impl Binary {
     /// Log lines with this in them are no surprise from now on.
     pub fn announce(&mut self, error: &'static str) {
         self.announced.push(error);
+    }
+
+    /// A figure of `/metrics` without labels.
+    pub async fn figure(&self, name: &str) -> f64 {
+        let text = self.get("/metrics").await.body;
+        let text = String::from_utf8_lossy(&text).into_owned();
+        let line = text.lines().find(|line| line.split([' ', '{']).next() == Some(name));
+        let line = line.unwrap_or_else(|| panic!("{name} is not in {text}"));
+        line.rsplit(' ').next().expect("a value").parse().expect("a number")
     }
 
     /// What it has logged so far.

@@ -38,6 +38,7 @@ mod live;
 #[path = "../../../store/tests/support/postgres.rs"]
 pub mod postgres;
 mod receiver;
+pub mod redis;
 pub mod store;
 
 use std::sync::Arc;

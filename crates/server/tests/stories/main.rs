@@ -29,11 +29,13 @@ mod outcomes;
 mod postgres;
 mod power_cut;
 mod replay;
+mod roles;
+mod spread;
 mod stop;
 
 use std::path::Path;
 
-use harness::Client;
+use harness::{Client, Receiver};
 use serde_json::{Value, json};
 
 /// Says, past the test's captured output, that a story could not be told here.
@@ -59,6 +61,22 @@ fn path(webhook: &Value) -> String {
 async fn publish(client: &Client, id: &str) {
     let event = json!({"id": id, "type": "story.told", "data": {}});
     client.post("/api/events", event).await.expect(202);
+}
+
+/// Has a receiver hold so many requests at once. A webhook that has not answered yet gets four.
+async fn hold(server: &Client, receiver: &Receiver, requests: usize) {
+    receiver.hold();
+    for n in 0..requests / 4 {
+        let events = json!({"events": [format!("held{n}.*")]});
+        register(server, &receiver.url(), events).await;
+        for _ in 0..4 {
+            let event = json!({"type": format!("held{n}.here"), "data": {}});
+            server.post("/api/events", event).await.expect(202);
+        }
+    }
+    for _ in 0..requests {
+        receiver.next().await;
+    }
 }
 
 /// A retry policy that waits `ms` after each failure.

@@ -46,14 +46,6 @@ impl Node {
         ];
         Self { binary: Binary::start_with(dir.path(), &variables).await, _dir: dir }
     }
-
-    async fn figure(&self, name: &str) -> f64 {
-        let text = self.get("/metrics").await.body;
-        let text = String::from_utf8_lossy(&text).into_owned();
-        let line = text.lines().find(|line| line.split([' ', '{']).next() == Some(name));
-        let line = line.unwrap_or_else(|| panic!("{name} is not in {text}"));
-        line.rsplit(' ').next().expect("a value").parse().expect("a number")
-    }
 }
 
 /// Until each node has about its share.

@@ -23,7 +23,7 @@ use super::committer::Committer;
 use super::transaction::Trouble;
 use super::writer::Writer;
 use crate::error::OpenError;
-use crate::nodes::Tenure;
+use crate::nodes::{Member, Tenure};
 use crate::queue::{Job, Queue, Reader, Reading};
 use crate::store::{Connections, Now, Sink};
 use crate::value::Value;
@@ -89,17 +89,17 @@ impl Postgres {
         std::thread::spawn(migrate).join().map_err(gone)?
     }
 
-    /// Connects, brings the tables up to date, and takes a number for this process: the one that `name`
+    /// Connects, brings the tables up to date, and takes a number for this process: the one that its name
     /// had before, if it had one.
-    pub(crate) fn open(url: &str, name: &str, now: Now, sink: Sink) -> Result<Self, OpenError> {
+    pub(crate) fn open(url: &str, member: Member, now: Now, sink: Sink) -> Result<Self, OpenError> {
         let connect = Arc::new(Connect::parse(url)?);
         let committer = Arc::new(Committer::new(now));
         let (tell, told) = mpsc::channel();
         let (theirs, at) = (Arc::clone(&committer), Arc::clone(&connect));
         let tenure = Arc::new(Tenure::default());
-        let (name, held) = (name.to_owned(), Arc::clone(&tenure));
+        let held = Arc::clone(&tenure);
         let thread = std::thread::Builder::new().name("tidings-writer".into());
-        let run = move || match start(at, &name, held, theirs, sink) {
+        let run = move || match start(at, &member, held, theirs, sink) {
             Ok((writer, identity)) => {
                 drop(tell.send(Ok(identity)));
                 writer.run();
@@ -129,12 +129,12 @@ impl Postgres {
 
 fn start(
     connect: Arc<Connect>,
-    name: &str,
+    member: &Member,
     tenure: Arc<Tenure>,
     committer: Arc<Committer>,
     sink: Sink,
 ) -> Result<(Writer<Writing>, Identity), OpenError> {
-    let writing = Writing::open(connect, name, tenure)?;
+    let writing = Writing::open(connect, member, tenure)?;
     let identity = writing.identity;
     let writer = Writer::new(writing, committer, sink);
     let writer = writer.map_err(|Trouble { text, .. }| OpenError::Database(text))?;

@@ -11,6 +11,7 @@ use tokio_postgres::{Client, Error};
 use super::connect::{Connect, told};
 use super::session::Session;
 use crate::error::OpenError;
+use crate::nodes::Member;
 
 /// Bits of an id for it.
 const NODES: i64 = 1_024;
@@ -33,8 +34,8 @@ const HOUSE_LOCK: i64 = 0x7469_6469_6e67_0002;
 /// How a process uses the database.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Use<'a> {
-    /// As the node of this name among others.
-    Shared { name: &'a str },
+    /// As one node among others.
+    Shared(&'a Member),
     /// While nobody else writes.
     Alone,
 }
@@ -75,9 +76,9 @@ pub(super) async fn enrol(
     session: &mut Session,
     usage: Use<'_>,
 ) -> Result<Identity, OpenError> {
-    let (name, lease) = match usage {
-        Use::Shared { name } => (name, LEASE),
-        Use::Alone => ("alone", -1),
+    let (name, lease, owns) = match usage {
+        Use::Shared(member) => (&member.name[..], LEASE, member.owns),
+        Use::Alone => ("alone", -1, false),
     };
     let failed = |error: Error| match error.code() {
         Some(&SqlState::LOCK_NOT_AVAILABLE) => OpenError::NodeRuns { name: name.to_owned() },
@@ -87,8 +88,9 @@ pub(super) async fn enrol(
     let node = number.ok_or_else(|| OpenError::Database("1024 nodes run already".to_owned()))?;
     lock_node(&session.client, node).await.map_err(failed)?;
     let sql = format!(
-        "UPDATE nodes SET incarnation = incarnation + 1, heartbeat = {NOW}, lease = {lease} \
-         WHERE id = $1 RETURNING incarnation"
+        "UPDATE nodes SET incarnation = incarnation + 1, heartbeat = {NOW}, lease = {lease}, owns = {} \
+         WHERE id = $1 RETURNING incarnation",
+        i64::from(owns)
     );
     let row = session.client.query_one(&sql, &[&i64::from(node)]).await.map_err(failed)?;
     Ok(Identity { node, incarnation: row.get(0), is_alone: usage == Use::Alone })
@@ -135,20 +137,28 @@ async fn lock_node(client: &Client, node: u16) -> Result<(), Error> {
     client.batch_execute("SET lock_timeout = 0").await
 }
 
-/// What this node holds already; and every shard that is free, if there is no other node: who is alone
+/// What this node holds already; and every shard that is free, if nobody else owns any: who is alone
 /// need not wait for the first exchange. Shard and epoch of each.
 pub(super) async fn settle_in(client: &mut Client, node: u16) -> Result<Vec<(u8, i64)>, Error> {
     let tx = client.transaction().await?;
     tx.execute("SELECT pg_advisory_xact_lock($1)", &[&LEASES_LOCK]).await?;
     let sql = format!(
         "UPDATE shards SET holder = $1, epoch = epoch + 1 WHERE holder = $1 OR (holder IS NULL \
-         AND NOT EXISTS (SELECT 1 FROM nodes WHERE id <> $1 AND heartbeat + lease >= {NOW})) \
+         AND NOT EXISTS (SELECT 1 FROM nodes WHERE id <> $1 AND owns = 1 AND heartbeat + lease >= {NOW})) \
          RETURNING id, epoch"
     );
     let rows = tx.query(&sql, &[&i64::from(node)]).await?;
     tx.commit().await?;
     let shard = |id: i64| u8::try_from(id).expect("there are 256 of them");
     Ok(rows.iter().map(|row| (shard(row.get(0)), row.get(1))).collect())
+}
+
+/// Gives back what a node of this name held when it owned shards. Whoever takes these waits as after a
+/// node that was cut off, for how it ended is not known.
+pub(super) async fn give_back(client: &Client, node: u16) -> Result<(), Error> {
+    let sql =
+        "UPDATE shards SET holder = NULL, epoch = epoch + 1, was_cut_off = 1 WHERE holder = $1";
+    client.execute(sql, &[&i64::from(node)]).await.map(drop)
 }
 
 /// Whether the row is still that of this process.

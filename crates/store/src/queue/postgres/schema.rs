@@ -18,6 +18,7 @@ const ADDITIONS: &[(i64, &str)] = &[
     (1, include_str!("schema_1.sql")),
     (7, include_str!("schema_7.sql")),
     (8, include_str!("schema_8.sql")),
+    (9, include_str!("schema_9.sql")),
 ];
 
 /// Older ones are not tested.

@@ -28,7 +28,8 @@ const PATIENCE: Duration = Duration::from_secs(3);
 const TOGETHER: Duration = Duration::from_millis(8);
 const NODES: &str = "SELECT n.id, n.name, n.heartbeat, \
      n.heartbeat + n.lease >= (EXTRACT(EPOCH FROM clock_timestamp()) * 1000)::BIGINT, \
-     (SELECT COUNT(*) FROM shards s WHERE s.holder = n.id) FROM nodes n WHERE n.lease >= 0 ORDER BY n.id";
+     (SELECT COUNT(*) FROM shards s WHERE s.holder = n.id), n.owns \
+     FROM nodes n WHERE n.lease >= 0 ORDER BY n.id";
 
 pub(crate) struct Side {
     connect: Arc<Connect>,
@@ -86,15 +87,19 @@ impl Side {
         lease_ms: i64,
     ) -> Result<Standing, ReadError> {
         let rows = self.run(&self.statements(asked, lease_ms)).await?;
-        let mut standing = Standing { nodes: Vec::new(), shards: Vec::new() };
+        let mut standing = Standing::default();
         let mut is_known = false;
         for row in rows {
             let SimpleQueryMessage::Row(row) = row else { continue };
             let int = |n: usize| row.try_get(n).ok().flatten().and_then(|text| text.parse().ok());
             match (row.len(), int(0)) {
-                (2, Some(node)) => {
+                // A node has a column more than a shard.
+                (4, Some(node)) => {
                     let node = u16::try_from(node).unwrap_or_default();
                     standing.nodes.push(node);
+                    if int(2) == Some(1) {
+                        standing.owners.push(node);
+                    }
                     let incarnation: Option<i64> = int(1);
                     is_known |= node == self.identity.node
                         && incarnation == Some(self.identity.incarnation);
@@ -128,11 +133,12 @@ impl Side {
         } else {
             format!(" AND id IN ({})", list(&asked.give_back))
         };
+        let owns = i64::from(asked.owns);
         let heartbeat = if asked.leaving { "0" } else { NOW };
         let taken = list(&asked.claim);
         format!(
             "BEGIN; SELECT FROM pg_advisory_xact_lock({LEASES_LOCK}); \
-             UPDATE nodes SET heartbeat = {heartbeat}, lease = {lease_ms} \
+             UPDATE nodes SET heartbeat = {heartbeat}, lease = {lease_ms}, owns = {owns} \
              WHERE id = {node} AND incarnation = {incarnation}; \
              UPDATE shards SET holder = NULL, epoch = epoch + 1, was_cut_off = 1 \
              WHERE holder IN (SELECT id FROM nodes WHERE heartbeat + lease < {NOW}) \
@@ -142,7 +148,7 @@ impl Side {
              UPDATE shards SET holder = {node}, epoch = epoch + 1 \
              WHERE holder IS NULL AND id IN ({taken}) AND EXISTS (SELECT 1 FROM nodes \
              WHERE id = {node} AND incarnation = {incarnation}); \
-             SELECT id, incarnation FROM nodes WHERE heartbeat + lease >= {NOW} ORDER BY id; \
+             SELECT id, incarnation, owns, name FROM nodes WHERE heartbeat + lease >= {NOW} ORDER BY id; \
              SELECT epoch, holder, was_cut_off FROM shards ORDER BY id; COMMIT"
         )
     }
@@ -180,6 +186,7 @@ impl Side {
                     heartbeat: f.take()?,
                     is_live: f.take::<i64>()? == 1,
                     shards: f.take()?,
+                    owns: f.take::<i64>()? == 1,
                 })
             })
             .collect()

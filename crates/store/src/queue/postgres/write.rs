@@ -24,7 +24,7 @@ use super::node::{self, Identity, Use};
 use super::schema;
 use super::session::Session;
 use crate::error::OpenError;
-use crate::nodes::Tenure;
+use crate::nodes::{Member, Tenure};
 use crate::queue::batch::Work;
 use crate::queue::transaction::{Commit, Database, Fault, Transaction, Trouble};
 
@@ -58,10 +58,10 @@ pub(crate) struct Writing {
 impl Writing {
     pub(super) fn open(
         connect: Arc<Connect>,
-        name: &str,
+        member: &Member,
         tenure: Arc<Tenure>,
     ) -> Result<Self, OpenError> {
-        Self::with_patience(connect, Use::Shared { name }, tenure, ROUND_TRIP)
+        Self::with_patience(connect, Use::Shared(member), tenure, ROUND_TRIP)
     }
 
     /// For one who reads and writes all of a store while nobody else uses it.
@@ -98,7 +98,9 @@ impl Writing {
             let identity = node::enrol(&connect, &mut session, usage).await?;
             let former = of_session(&session).await.map_err(unreachable)?;
             let number = number(&session, identity).await.map_err(unreachable)?;
-            if let Use::Shared { .. } = usage {
+            if let Use::Shared(Member { owns: false, .. }) = usage {
+                node::give_back(&session.client, identity.node).await.map_err(unreachable)?;
+            } else if let Use::Shared(_) = usage {
                 let shards = node::settle_in(&mut session.client, identity.node).await;
                 for (shard, epoch) in shards.map_err(unreachable)? {
                     tenure.set(shard, epoch);

@@ -1,0 +1,201 @@
+//! Which workers there are, whether Redis answers, and what time it is there.
+//!
+//! One exchange twice a second. Workers are in a sorted set by the time of their last word; those that
+//! have been silent for long are dropped from it by the others. Owners and workers measure how long a
+//! request waits by the clock of the Redis that has this set, the one clock that they share.
+
+use std::collections::HashMap;
+use std::time::Duration;
+
+use redis::aio::MultiplexedConnection;
+use tidings_core::releases::{WORKER_SILENT_MS, WorkerId};
+use tidings_core::time::{MINUTE_MS, Timestamp};
+use tokio::sync::watch;
+
+use super::AGAIN;
+use super::parcel::Postbox;
+use super::place::Redis;
+use crate::clock::Clock;
+
+const EVERY: Duration = Duration::from_millis(500);
+
+/// What is known of Redis and of the workers.
+#[derive(Debug, Clone, Default)]
+pub(super) struct Sight {
+    /// When Redis answered last, by our clock.
+    pub(super) answered_at: Timestamp,
+    /// What its clock is ahead of ours.
+    ahead_ms: i64,
+    /// Those heard of lately, and how many requests each takes at once.
+    pub(super) workers: HashMap<WorkerId, Heard>,
+}
+
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Heard {
+    at: Timestamp,
+    pub(super) capacity: usize,
+}
+
+impl Sight {
+    /// A moment of ours by the clock of Redis.
+    pub(super) fn there(&self, now: Timestamp) -> Timestamp {
+        now + self.ahead_ms
+    }
+
+    pub(super) fn silent_ms(&self, now: Timestamp) -> i64 {
+        now.since(self.answered_at)
+    }
+}
+
+/// A worker's own entry in the set. One that is about to stop has no capacity, and lives.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Announced {
+    pub(super) worker: WorkerId,
+    pub(super) capacity: usize,
+}
+
+impl Announced {
+    fn member(self) -> String {
+        format!("{:016x} {}", self.worker, self.capacity)
+    }
+
+    fn read(member: &str) -> Option<Self> {
+        let (worker, capacity) = member.split_once(' ')?;
+        let worker = WorkerId::from_str_radix(worker, 16).ok()?;
+        Some(Self { worker, capacity: capacity.parse().ok()? })
+    }
+}
+
+/// Keeps looking, and shows itself if it is a worker.
+pub(super) struct Presence {
+    redis: Redis,
+    key: String,
+    clock: Clock,
+    /// `None` once it has left, or for who is no worker.
+    announced: watch::Receiver<Option<Announced>>,
+    sight: watch::Sender<Sight>,
+}
+
+impl Presence {
+    /// Its run, for a task, and what it sees. Before the first exchange it sees nothing.
+    pub(super) fn new(
+        redis: Redis,
+        postbox: &Postbox,
+        clock: Clock,
+        announced: watch::Receiver<Option<Announced>>,
+    ) -> (Self, watch::Receiver<Sight>) {
+        let answered_at = clock.now() - MINUTE_MS;
+        let (sight, seen) = watch::channel(Sight { answered_at, ..Sight::default() });
+        (Self { redis, key: postbox.workers(), clock, announced, sight }, seen)
+    }
+
+    pub(super) async fn run(mut self) {
+        let mut connection = None;
+        let mut is_away = false;
+        loop {
+            let wait = match self.exchange(&mut connection).await {
+                Ok(()) => {
+                    if std::mem::take(&mut is_away) {
+                        tracing::info!("Redis answers again");
+                    }
+                    EVERY
+                }
+                Err(error) => {
+                    connection = None;
+                    // Said once, however long it lasts.
+                    if !std::mem::replace(&mut is_away, true) {
+                        tracing::warn!(%error, "Redis does not answer");
+                    }
+                    AGAIN
+                }
+            };
+            // Who leaves says so at once.
+            let _ = tokio::time::timeout(wait, self.announced.changed()).await;
+        }
+    }
+
+    async fn exchange(&self, place: &mut Option<MultiplexedConnection>) -> redis::RedisResult<()> {
+        let connection = match place {
+            Some(connection) => connection,
+            None => place.insert(self.redis.connect(&self.key).await?),
+        };
+        let there = self.sight.borrow().there(self.clock.now()).as_millis();
+        let mut asked = redis::pipe();
+        asked.cmd("TIME");
+        asked.cmd("ZRANGE").arg(&self.key).arg(there - WORKER_SILENT_MS).arg("+inf");
+        asked.arg("BYSCORE").arg("WITHSCORES");
+        let sent_at = self.clock.now();
+        let ((seconds, micros), members): ((i64, i64), Vec<(String, i64)>) =
+            asked.query_async(connection).await?;
+        let now = self.clock.now();
+        // The answer was made halfway.
+        let here = sent_at.as_millis() + now.since(sent_at) / 2;
+        let ahead_ms = seconds * 1_000 + micros / 1_000 - here;
+        self.announce(connection, now + ahead_ms).await?;
+        self.sight.send_modify(|sight| sight.take_in(now, ahead_ms, &members));
+        Ok(())
+    }
+
+    async fn announce(
+        &self,
+        connection: &mut MultiplexedConnection,
+        there: Timestamp,
+    ) -> redis::RedisResult<()> {
+        let announced = *self.announced.borrow();
+        let Some(announced) = announced else { return Ok(()) };
+        let (key, there) = (&self.key, there.as_millis());
+        let mut said = redis::pipe();
+        said.cmd("ZADD").arg(key).arg(there).arg(announced.member());
+        said.cmd("ZREMRANGEBYSCORE").arg(key).arg("-inf").arg(there - MINUTE_MS);
+        said.query_async(connection).await
+    }
+}
+
+impl Sight {
+    /// Members with the moments of their last words, there and in order: the last one counts.
+    fn take_in(&mut self, now: Timestamp, ahead_ms: i64, members: &[(String, i64)]) {
+        (self.answered_at, self.ahead_ms) = (now, ahead_ms);
+        for (member, there) in members {
+            if let Some(Announced { worker, capacity }) = Announced::read(member) {
+                let at = Timestamp::from_millis(there - ahead_ms).min(now);
+                self.workers.insert(worker, Heard { at, capacity });
+            }
+        }
+        // A Redis that has just been started knows of none yet, so none is gone at once.
+        self.workers.retain(|_, heard| now.since(heard.at) < WORKER_SILENT_MS);
+    }
+}
+
+/// Takes a worker that stops out of the set.
+pub(super) async fn leave(redis: &Redis, postbox: &Postbox, worker: WorkerId) {
+    let key = postbox.workers();
+    let gone = async {
+        let mut connection = redis.connect(&key).await?;
+        let mut said = redis::cmd("ZREM");
+        said.arg(&key).arg(Announced { worker, capacity: 0 }.member());
+        said.query_async::<()>(&mut connection).await
+    };
+    // Else it is dropped in time.
+    let _ = gone.await;
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_worker_is_known_until_it_has_been_silent() {
+        let at = |ms| Timestamp::from_millis(1_795_362_000_000 + ms);
+        let (mut sight, one) = (Sight::default(), Announced { worker: 1, capacity: 5 });
+        let there = at(40).as_millis();
+        let members = [one.member(), "nonsense".into(), "zz 5".into()].map(|it| (it, there));
+        sight.take_in(at(0), 40, &members);
+        assert_eq!(sight.workers[&1].capacity, 5);
+        assert_eq!(sight.there(at(7)), at(47));
+        sight.take_in(at(WORKER_SILENT_MS - 1), 0, &[]);
+        assert!(sight.workers.contains_key(&1), "a Redis that was emptied knows it in a moment");
+        // Its last word is there still, and is old.
+        sight.take_in(at(WORKER_SILENT_MS), 40, &members);
+        assert!(sight.workers.is_empty());
+    }
+}

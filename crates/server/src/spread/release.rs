@@ -1,0 +1,300 @@
+//! The owner's end: releases requests, hands replies to who waits, gives back what is lost.
+
+use std::sync::atomic::{AtomicBool, AtomicI64, AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use redis::aio::MultiplexedConnection;
+use tidings_core::dispatch::Signal;
+use tidings_core::id::WebhookId;
+use tidings_core::limits::{ATTEMPTS_IN_FLIGHT_MAX, RELEASE_WAIT_MS, RELEASES_MAX, REPLY_KEPT_MS};
+use tidings_core::releases::{AWAY_MS, Begun, Releases, Ticket, View, WorkerId};
+use tokio::sync::{mpsc, oneshot, watch};
+use tokio::task::JoinSet;
+
+use super::parcel::{Parcel, Postbox, Reply, Report, Stub};
+use super::place::Redis;
+use super::presence::Sight;
+use super::{AGAIN, At, FORGOTTEN_S, GROUPS, group, reply};
+use crate::clock::{self, Clock};
+use crate::engine::Inbox;
+use crate::metrics::Metrics;
+use crate::sender::Request;
+
+/// An owner, as it calls itself: another one after each start.
+pub(super) type OwnerId = u64;
+
+/// Requests that are written at once.
+const WRITTEN_AT_ONCE: usize = 256;
+/// How often it is looked for what is lost.
+const SWEEP_EVERY: Duration = Duration::from_millis(250);
+
+/// A request that is to be sent by a worker.
+#[derive(Debug)]
+pub struct Order<'a> {
+    pub ticket: Ticket,
+    pub request: &'a Request,
+    /// The body of the answer is wanted.
+    pub whole: bool,
+    pub stub: Stub,
+}
+
+/// Nobody will reply, and whether it was sent is not known.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Lost;
+
+/// Spreads requests over workers.
+pub struct Spread {
+    pub(super) owner: OwnerId,
+    pub(super) redis: Redis,
+    pub(super) postbox: Postbox,
+    pub(super) clock: Clock,
+    metrics: Arc<Metrics>,
+    inbox: Inbox,
+    board: Mutex<Releases<oneshot::Sender<Reply>, Reply>>,
+    groups: Vec<Outgoing>,
+    sight: watch::Receiver<Sight>,
+    /// The worker in this process.
+    own_worker: WorkerId,
+    /// Nodes that share the workers.
+    owners: AtomicUsize,
+    /// Redis answers, and there is a worker beside this process.
+    is_open: AtomicBool,
+    /// Replies to other owners count until then: this one has taken over what was theirs.
+    pub(super) heir_until: AtomicI64,
+    tasks: Mutex<JoinSet<()>>,
+}
+
+/// The requests of one group on their way to Redis.
+#[derive(Debug)]
+struct Outgoing {
+    queue: mpsc::UnboundedSender<(Ticket, Vec<u8>)>,
+    /// There are connections to write and to read.
+    writes: AtomicBool,
+    reads: AtomicBool,
+}
+
+/// For whom an owner works.
+#[derive(Debug)]
+pub(super) struct Around {
+    pub(super) clock: Clock,
+    pub(super) metrics: Arc<Metrics>,
+    pub(super) inbox: Inbox,
+}
+
+impl Spread {
+    pub(super) fn start(at: At, own_worker: WorkerId, around: Around) -> Arc<Self> {
+        let At { redis, postbox, sight } = at;
+        let Around { clock, metrics, inbox } = around;
+        let (groups, queues): (Vec<_>, Vec<_>) = (0..GROUPS)
+            .map(|_| {
+                let (queue, taken) = mpsc::unbounded_channel();
+                let (writes, reads) = (false.into(), false.into());
+                (Outgoing { queue, writes, reads }, taken)
+            })
+            .unzip();
+        // What a former process of this node released may be replied to still.
+        let heir_until = (clock.now() + REPLY_KEPT_MS).as_millis();
+        let spread = Arc::new(Self {
+            owner: OwnerId::from_le_bytes(clock::random()),
+            redis,
+            postbox,
+            clock,
+            metrics,
+            inbox,
+            board: Mutex::default(),
+            groups,
+            sight,
+            own_worker,
+            owners: 1.into(),
+            is_open: false.into(),
+            heir_until: heir_until.into(),
+            tasks: Mutex::default(),
+        });
+        let mut tasks = JoinSet::new();
+        for (group, queue) in (0..GROUPS).zip(queues) {
+            tasks.spawn(write(Arc::clone(&spread), group, queue));
+            tasks.spawn(reply::read(Arc::clone(&spread), group));
+        }
+        tasks.spawn(sweep(Arc::clone(&spread)));
+        *spread.tasks.lock().unwrap_or_else(PoisonError::into_inner) = tasks;
+        spread
+    }
+
+    /// Whether what is owed here goes to workers now.
+    #[must_use]
+    pub fn takes(&self, webhook: WebhookId) -> bool {
+        let outgoing = &self.groups[usize::from(group(webhook))];
+        self.is_open.load(Ordering::Relaxed)
+            && outgoing.writes.load(Ordering::Relaxed)
+            && outgoing.reads.load(Ordering::Relaxed)
+    }
+
+    /// Has a request sent, and waits for what became of it: never for longer than it may last, and some
+    /// seconds.
+    pub async fn send(&self, webhook: WebhookId, order: Order<'_>) -> Result<Reply, Lost> {
+        let Order { ticket, request, whole, stub } = order;
+        let now = self.clock.now();
+        let timeout_ms = i64::try_from(request.timeout.as_millis()).unwrap_or(i64::MAX);
+        let (who, replied) = oneshot::channel();
+        let begun = self.board().begin(ticket, who, timeout_ms, now);
+        match begun {
+            Begun::Replied(_, reply) => return Ok(reply),
+            Begun::UnderWay => {}
+            Begun::Release => {
+                let start_by = self.sight.borrow().there(now) + RELEASE_WAIT_MS;
+                let group = group(webhook);
+                let parcel = Parcel::new((self.owner, ticket, start_by), request, whole, stub);
+                let sealed = self.postbox.seal_request(group, &parcel);
+                self.metrics.released.increment(1);
+                let _ = self.groups[usize::from(group)].queue.send((ticket, sealed));
+            }
+        }
+        replied.await.map_err(|_| Lost)
+    }
+
+    /// Takes in what workers report.
+    pub(super) fn take_in(&self, reports: Vec<Report>) {
+        let now = self.clock.now();
+        let mut board = self.board();
+        for report in reports {
+            match report {
+                Report::Taken { worker, tickets } => {
+                    tickets.into_iter().for_each(|ticket| board.taken(ticket, worker, now));
+                }
+                Report::Replied(reply) => {
+                    if let Some((who, reply)) = board.replied(reply.ticket, *reply, now) {
+                        // Whoever waited may have been cut off by a stop.
+                        let _ = who.send(reply);
+                    }
+                }
+            }
+        }
+    }
+
+    /// Shards of other owners are to be this one's: what was replied to these is read first, and counts
+    /// for the time being.
+    pub async fn inherit(&self) {
+        let until = self.clock.now() + REPLY_KEPT_MS;
+        self.heir_until.fetch_max(until.as_millis(), Ordering::AcqRel);
+        if self.is_open.load(Ordering::Relaxed) {
+            reply::read_what_is_there(self).await;
+        }
+    }
+
+    /// So many nodes share the workers, this one among them.
+    pub fn shared_by(&self, owners: usize) {
+        self.owners.store(owners.max(1), Ordering::Relaxed);
+    }
+
+    /// Ends its tasks. What is under way is lost.
+    pub async fn stop(&self) {
+        let mut tasks =
+            std::mem::take(&mut *self.tasks.lock().unwrap_or_else(PoisonError::into_inner));
+        tasks.shutdown().await;
+    }
+
+    pub(super) fn reads(&self, group: u8, does: bool) {
+        self.groups[usize::from(group)].reads.store(does, Ordering::Relaxed);
+    }
+
+    fn board(&self) -> MutexGuard<'_, Releases<oneshot::Sender<Reply>, Reply>> {
+        self.board.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn withdraw(&self, requests: impl Iterator<Item = Ticket>) {
+        let mut board = self.board();
+        let lost: Vec<_> = requests.filter_map(|ticket| board.withdraw(ticket)).collect();
+        drop(board);
+        self.metrics.releases_lost.increment(lost.len() as u64);
+    }
+}
+
+impl std::fmt::Debug for Spread {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Spread").field("redis", &self.redis).finish_non_exhaustive()
+    }
+}
+
+/// Writes the requests of one group into its list, several at once.
+async fn write(
+    spread: Arc<Spread>,
+    group: u8,
+    mut queue: mpsc::UnboundedReceiver<(Ticket, Vec<u8>)>,
+) {
+    let key = spread.postbox.requests(group);
+    let writes = &spread.groups[usize::from(group)].writes;
+    let mut batch = Vec::with_capacity(WRITTEN_AT_ONCE);
+    loop {
+        let Ok(mut connection) = spread.redis.connect(&key).await else {
+            tokio::time::sleep(AGAIN).await;
+            while let Ok((ticket, _)) = queue.try_recv() {
+                spread.withdraw(std::iter::once(ticket));
+            }
+            continue;
+        };
+        writes.store(true, Ordering::Relaxed);
+        while queue.recv_many(&mut batch, WRITTEN_AT_ONCE).await > 0 {
+            if push(&mut connection, &key, &batch).await.is_err() {
+                break;
+            }
+            batch.clear();
+        }
+        writes.store(false, Ordering::Relaxed);
+        spread.withdraw(batch.drain(..).map(|(ticket, _)| ticket));
+    }
+}
+
+async fn push(
+    connection: &mut MultiplexedConnection,
+    key: &str,
+    batch: &[(Ticket, Vec<u8>)],
+) -> redis::RedisResult<()> {
+    let mut pushed = redis::pipe();
+    pushed.cmd("RPUSH").arg(key);
+    for (_, sealed) in batch {
+        pushed.arg(&sealed[..]);
+    }
+    pushed.cmd("EXPIRE").arg(key).arg(FORGOTTEN_S);
+    pushed.query_async(connection).await
+}
+
+/// Gives back what is lost, and tells the dispatcher how much it may give out.
+async fn sweep(spread: Arc<Spread>) {
+    let mut told = ATTEMPTS_IN_FLIGHT_MAX;
+    loop {
+        tokio::time::sleep(SWEEP_EVERY).await;
+        let now = spread.clock.now();
+        let sight = spread.sight.borrow().clone();
+        let silent_ms = sight.silent_ms(now);
+        let workers: Vec<WorkerId> = sight.workers.keys().copied().collect();
+        let takers = sight.workers.iter().filter(|(_, heard)| heard.capacity > 0);
+        let others = takers.filter(|(worker, _)| **worker != spread.own_worker).count();
+        let lost = spread.board().sweep(now, View { workers: &workers, silent_ms });
+        spread.metrics.releases_lost.increment(lost.len() as u64);
+        drop(lost);
+        let is_open = silent_ms < AWAY_MS && others > 0;
+        spread.metrics.workers.set(if is_open { workers.len() as f64 } else { 0.0 });
+        if is_open != spread.is_open.swap(is_open, Ordering::Relaxed) {
+            say(is_open, others, silent_ms);
+        }
+        let capacity: usize = sight.workers.values().map(|heard| heard.capacity).sum();
+        let owners = spread.owners.load(Ordering::Relaxed);
+        let share = (capacity / owners).clamp(1, RELEASES_MAX);
+        let wanted = if is_open { share } else { ATTEMPTS_IN_FLIGHT_MAX };
+        if wanted != told {
+            told = wanted;
+            spread.inbox.signal(Signal::Capacity(wanted));
+        }
+    }
+}
+
+fn say(is_open: bool, workers: usize, silent_ms: i64) {
+    if is_open {
+        tracing::info!(workers, "sending is spread over workers");
+    } else if silent_ms < AWAY_MS {
+        tracing::info!("there is no worker left: this node sends by itself");
+    } else {
+        tracing::warn!("Redis is away: this node sends by itself");
+    }
+}

@@ -1,0 +1,104 @@
+//! Reads what workers report, from the stream of each group.
+//!
+//! An owner deletes what it has read of its own, so that a stream holds what nobody has read: that is
+//! little, and is what a new owner wants when an old one is gone. So each reading begins at the start of
+//! the stream, and needs no place to be remembered, nor clocks that never go back.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+
+use futures_util::future::join_all;
+use redis::aio::MultiplexedConnection;
+use redis::{Pipeline, RedisResult};
+
+use super::release::{OwnerId, Spread};
+use super::{AGAIN, GROUPS, LOOK_S};
+
+/// Entries read at once, of up to some hundred reports each.
+const READ_AT_ONCE: usize = 64;
+const FROM_THE_START: &str = "0-0";
+pub(super) const OWNER: &str = "owner";
+pub(super) const REPORTS: &str = "reports";
+
+/// What `XREAD` answers: of each stream its entries, each an id and its fields.
+type Streams = Option<Vec<(String, Vec<(String, HashMap<String, Vec<u8>>)>)>>;
+
+/// Reads one group for as long as the owner lives.
+pub(super) async fn read(spread: Arc<Spread>, group: u8) {
+    let key = spread.postbox.replies(group);
+    loop {
+        if let Ok(mut connection) = spread.redis.connect_to_wait(&key).await {
+            spread.reads(group, true);
+            let _ = follow(&spread, group, &key, &mut connection).await;
+            spread.reads(group, false);
+        }
+        tokio::time::sleep(AGAIN).await;
+    }
+}
+
+/// Until the connection breaks.
+async fn follow(
+    spread: &Spread,
+    group: u8,
+    key: &str,
+    connection: &mut MultiplexedConnection,
+) -> RedisResult<()> {
+    let mut from = FROM_THE_START.to_owned();
+    let mut done: Vec<String> = Vec::new();
+    loop {
+        let mut asked = redis::pipe();
+        forget(&mut asked, key, &done);
+        asked.cmd("XREAD").arg("COUNT").arg(READ_AT_ONCE).arg("BLOCK").arg(LOOK_S * 1_000);
+        asked.arg("STREAMS").arg(key).arg(&from);
+        let (streams,): (Streams,) = asked.query_async(connection).await?;
+        done = take_in(spread, group, streams, &mut from);
+    }
+}
+
+/// Reads what there is in all groups, in no particular order. What cannot be read now is read by
+/// [`read`] in time: an attempt may be made twice then.
+pub(super) async fn read_what_is_there(spread: &Spread) {
+    let read = (0..GROUPS).map(|group| async move {
+        let key = spread.postbox.replies(group);
+        let mut connection = spread.redis.connect(&key).await?;
+        let mut from = FROM_THE_START.to_owned();
+        loop {
+            let mut asked = redis::cmd("XREAD");
+            asked.arg("COUNT").arg(READ_AT_ONCE).arg("STREAMS").arg(&key).arg(&from);
+            let streams: Streams = asked.query_async(&mut connection).await?;
+            if streams.is_none() {
+                return RedisResult::Ok(());
+            }
+            take_in(spread, group, streams, &mut from);
+        }
+    });
+    if let Some(error) = join_all(read).await.into_iter().find_map(Result::err) {
+        tracing::warn!(%error, "replies to a former owner could not be read");
+    }
+}
+
+/// Takes in entries, and moves on behind them. The ids of those that nobody else needs.
+fn take_in(spread: &Spread, group: u8, streams: Streams, from: &mut String) -> Vec<String> {
+    let mut done = Vec::new();
+    for (id, fields) in streams.into_iter().flatten().flat_map(|(_, entries)| entries) {
+        let owner = fields.get(OWNER).and_then(|owner| std::str::from_utf8(owner).ok());
+        let is_own = owner.and_then(|owner| owner.parse().ok()) == Some::<OwnerId>(spread.owner);
+        let is_heir = spread.clock.now().as_millis() < spread.heir_until.load(Ordering::Acquire);
+        if is_own || is_heir {
+            let reports = fields.get(REPORTS).and_then(|it| spread.postbox.open_reports(group, it));
+            spread.take_in(reports.unwrap_or_default());
+        }
+        if is_own {
+            done.push(id.clone());
+        }
+        *from = id;
+    }
+    done
+}
+
+fn forget(asked: &mut Pipeline, key: &str, done: &[String]) {
+    if !done.is_empty() {
+        asked.cmd("XDEL").arg(key).arg(done).ignore();
+    }
+}

@@ -1,0 +1,1 @@
+-- Roles of several nodes, which this store has not (see postgres/schema_9.sql).
