@@ -69,8 +69,10 @@ pub const WORKER_CAPACITY: usize = ATTEMPTS_IN_FLIGHT_MAX;
 pub const RELEASE_WAIT_MS: i64 = 3 * SECOND_MS;
 /// For the word that it was taken.
 pub const RELEASE_GRACE_MS: i64 = SECOND_MS / 2;
-/// For the reply, after the request's own timeout: a worker that lives replies.
-pub const REPLY_GRACE_MS: i64 = 5 * SECOND_MS;
+/// A worker says so often that it is at a request still; one that has said nothing for three times as long
+/// is gone.
+pub const WORKER_SAYS_MS: i64 = SECOND_MS;
+pub const WORKER_SILENT_MS: i64 = 3 * WORKER_SAYS_MS;
 /// A reply that nobody waits for is kept so long: the time in which a shard changes hands, and more.
 pub const REPLY_KEPT_MS: i64 = 60 * SECOND_MS;
 /// And so many of them at most.

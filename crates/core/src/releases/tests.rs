@@ -1,7 +1,7 @@
 use super::*;
 
-const OPEN: View<'_> = View { workers: &[7], silent_ms: 300 };
-const TIMEOUT_MS: i64 = 30_000;
+/// What lies between has just answered.
+const OPEN: i64 = 300;
 
 type Board = Releases<&'static str, u16>;
 
@@ -14,7 +14,7 @@ fn ticket(attempt: u16) -> Ticket {
 }
 
 fn begin(board: &mut Board, ms: i64) -> Begun<&'static str, u16> {
-    board.begin(ticket(1), "owner", TIMEOUT_MS, at(ms))
+    board.begin(ticket(1), "owner", at(ms))
 }
 
 #[test]
@@ -22,7 +22,7 @@ fn whoever_waits_hears_the_reply_and_nobody_hears_it_twice() {
     let mut board = Board::default();
     assert_eq!(begin(&mut board, 0), Begun::Release);
     assert_eq!(board.awaited(), 1);
-    board.taken(ticket(1), 7, at(10));
+    board.taken(ticket(1), at(10));
     assert_eq!(board.replied(ticket(1), 200, at(50)), Some(("owner", 200)));
     assert_eq!(board.awaited(), 0);
     // The second of two workers that had it.
@@ -40,34 +40,33 @@ fn what_nobody_takes_is_lost_after_no_worker_would_start_it() {
 }
 
 #[test]
-fn what_was_taken_may_last_as_long_as_its_timeout() {
+fn what_was_taken_lasts_for_as_long_as_its_worker_says_so() {
     let mut board = Board::default();
     begin(&mut board, 0);
-    board.taken(ticket(1), 7, at(2_000));
-    assert!(board.sweep(at(2_000 + TIMEOUT_MS), OPEN).is_empty());
-    assert_eq!(board.sweep(at(2_000 + TIMEOUT_MS + REPLY_GRACE_MS), OPEN), ["owner"]);
+    for second in 0..100 {
+        board.taken(ticket(1), at(second * 1_000));
+        assert!(board.sweep(at(second * 1_000 + 900), OPEN).is_empty());
+    }
+    // The worker is dead; or it has replied, and what it said was lost.
+    assert!(board.sweep(at(99_000 + WORKER_SILENT_MS - 1), OPEN).is_empty());
+    assert_eq!(board.sweep(at(99_000 + WORKER_SILENT_MS), OPEN), ["owner"]);
 }
 
 #[test]
-fn what_a_dead_worker_had_is_lost_at_once() {
+fn while_no_word_can_come_what_was_taken_is_not_lost_at_once() {
     let mut board = Board::default();
     begin(&mut board, 0);
-    board.taken(ticket(1), 8, at(100));
-    // A new worker is not heard of yet.
-    assert!(board.sweep(at(200), OPEN).is_empty());
-    assert_eq!(board.sweep(at(100 + WORKER_SILENT_MS), OPEN), ["owner"]);
-}
-
-#[test]
-fn a_short_cut_loses_nothing_that_was_taken() {
-    let mut board = Board::default();
-    begin(&mut board, 0);
-    board.taken(ticket(1), 8, at(100));
-    let cut = |silent_ms| View { workers: &[], silent_ms };
-    assert!(board.sweep(at(3_500), cut(3_400)).is_empty(), "the worker may be alive");
-    assert_eq!(board.sweep(at(4_200), cut(4_100)), ["owner"]);
+    board.taken(ticket(1), at(100));
+    for ms in (1_500..4_000).step_by(250) {
+        assert!(board.sweep(at(100 + ms), ms).is_empty(), "the worker may be alive");
+    }
+    assert!(board.sweep(at(4_200), OPEN).is_empty(), "a word is on its way");
+    assert_eq!(board.sweep(at(5_600), OPEN), ["owner"]);
     begin(&mut board, 10_000);
-    assert_eq!(board.sweep(at(11_500), cut(1_500)), ["owner"], "nobody has it");
+    board.taken(ticket(1), at(10_000));
+    assert_eq!(board.sweep(at(14_000), AWAY_TAKEN_MS), ["owner"]);
+    begin(&mut board, 20_000);
+    assert_eq!(board.sweep(at(21_500), AWAY_MS), ["owner"], "nobody has it");
 }
 
 #[test]
@@ -81,17 +80,18 @@ fn a_new_owner_finds_the_reply_to_the_old_one() {
 #[test]
 fn a_new_owner_waits_for_what_is_under_way() {
     let mut board = Board::default();
-    board.taken(ticket(1), 7, at(0));
+    board.taken(ticket(1), at(0));
     assert_eq!(begin(&mut board, 1_000), Begun::UnderWay);
-    assert!(board.sweep(at(30_000), OPEN).is_empty());
-    assert_eq!(board.replied(ticket(1), 500, at(30_100)), Some(("owner", 500)));
+    board.taken(ticket(1), at(2_000));
+    assert!(board.sweep(at(4_000), OPEN).is_empty());
+    assert_eq!(board.replied(ticket(1), 500, at(4_100)), Some(("owner", 500)));
 }
 
 #[test]
 fn a_reply_is_of_its_own_attempt_only() {
     let mut board = Board::default();
     board.replied(ticket(1), 200, at(0));
-    assert_eq!(board.begin(ticket(2), "owner", TIMEOUT_MS, at(1)), Begun::Release);
+    assert_eq!(board.begin(ticket(2), "owner", at(1)), Begun::Release);
 }
 
 #[test]

@@ -22,7 +22,7 @@ use std::time::Duration;
 
 use tidings_core::id::WebhookId;
 use tidings_core::limits::WORKER_CAPACITY;
-use tidings_core::releases::{AWAY_MS, WorkerId};
+use tidings_core::releases::AWAY_MS;
 use tidings_core::shard;
 use tokio::sync::watch;
 use tokio::task::JoinHandle;
@@ -32,6 +32,7 @@ use crate::engine::Inbox;
 use parcel::Postbox;
 use presence::{Announced, Presence, Sight};
 use release::Around;
+use work::WorkerId;
 
 pub use parcel::{Reply, Stub};
 pub use place::Redis;

@@ -13,7 +13,7 @@ use serde::{Deserialize, Serialize};
 use sha2::{Digest as _, Sha256};
 use tidings_core::egress::{EgressPolicy, Scheme, Target};
 use tidings_core::outcome::Outcome;
-use tidings_core::releases::{Ticket, WorkerId};
+use tidings_core::releases::Ticket;
 use tidings_core::time::Timestamp;
 
 use super::release::OwnerId;
@@ -56,11 +56,8 @@ pub(super) struct Slip {
 /// What a worker reports.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub(super) enum Report {
-    /// It has begun with these.
-    Taken {
-        worker: WorkerId,
-        tickets: Vec<Ticket>,
-    },
+    /// It has begun with these, or is at them still.
+    Taken(Vec<Ticket>),
     Replied(Box<Reply>),
 }
 
@@ -306,10 +303,7 @@ mod tests {
         let outcome = Outcome::failed(tidings_core::outcome::FailureKind::Timeout, "no answer");
         let reply =
             Reply { ticket: ticket(), stub: stub(), outcome, duration_ms: 7, body: vec![0, 255] };
-        let reports = [
-            Report::Taken { worker: u64::MAX, tickets: vec![ticket()] },
-            Report::Replied(reply.into()),
-        ];
+        let reports = [Report::Taken(vec![ticket()]), Report::Replied(reply.into())];
         let sealed = postbox.seal_reports(0, &reports);
         assert_eq!(postbox.open_reports(0, &sealed).expect("ours"), reports);
     }

@@ -8,13 +8,14 @@ use std::collections::HashMap;
 use std::time::Duration;
 
 use redis::aio::MultiplexedConnection;
-use tidings_core::releases::{WORKER_SILENT_MS, WorkerId};
+use tidings_core::limits::WORKER_SILENT_MS;
 use tidings_core::time::{MINUTE_MS, Timestamp};
 use tokio::sync::watch;
 
 use super::AGAIN;
 use super::parcel::Postbox;
 use super::place::Redis;
+use super::work::WorkerId;
 use crate::clock::Clock;
 
 const EVERY: Duration = Duration::from_millis(500);

@@ -8,13 +8,14 @@ use redis::aio::MultiplexedConnection;
 use tidings_core::dispatch::Signal;
 use tidings_core::id::WebhookId;
 use tidings_core::limits::{ATTEMPTS_IN_FLIGHT_MAX, RELEASE_WAIT_MS, RELEASES_MAX, REPLY_KEPT_MS};
-use tidings_core::releases::{AWAY_MS, Begun, Releases, Ticket, View, WorkerId};
+use tidings_core::releases::{AWAY_MS, Begun, Releases, Ticket};
 use tokio::sync::{mpsc, oneshot, watch};
 use tokio::task::JoinSet;
 
 use super::parcel::{Parcel, Postbox, Reply, Report, Stub};
 use super::place::Redis;
 use super::presence::Sight;
+use super::work::WorkerId;
 use super::{AGAIN, At, FORGOTTEN_S, GROUPS, group, reply};
 use crate::clock::{self, Clock};
 use crate::engine::Inbox;
@@ -130,14 +131,13 @@ impl Spread {
             && outgoing.reads.load(Ordering::Relaxed)
     }
 
-    /// Has a request sent, and waits for what became of it: never for longer than it may last, and some
-    /// seconds.
+    /// Has a request sent, and waits for what became of it: for as long as a worker says that it is at it,
+    /// and some seconds.
     pub async fn send(&self, webhook: WebhookId, order: Order<'_>) -> Result<Reply, Lost> {
         let Order { ticket, request, whole, stub } = order;
         let now = self.clock.now();
-        let timeout_ms = i64::try_from(request.timeout.as_millis()).unwrap_or(i64::MAX);
         let (who, replied) = oneshot::channel();
-        let begun = self.board().begin(ticket, who, timeout_ms, now);
+        let begun = self.board().begin(ticket, who, now);
         match begun {
             Begun::Replied(_, reply) => return Ok(reply),
             Begun::UnderWay => {}
@@ -159,8 +159,8 @@ impl Spread {
         let mut board = self.board();
         for report in reports {
             match report {
-                Report::Taken { worker, tickets } => {
-                    tickets.into_iter().for_each(|ticket| board.taken(ticket, worker, now));
+                Report::Taken(tickets) => {
+                    tickets.into_iter().for_each(|ticket| board.taken(ticket, now));
                 }
                 Report::Replied(reply) => {
                     if let Some((who, reply)) = board.replied(reply.ticket, *reply, now) {
@@ -267,14 +267,13 @@ async fn sweep(spread: Arc<Spread>) {
         let now = spread.clock.now();
         let sight = spread.sight.borrow().clone();
         let silent_ms = sight.silent_ms(now);
-        let workers: Vec<WorkerId> = sight.workers.keys().copied().collect();
         let takers = sight.workers.iter().filter(|(_, heard)| heard.capacity > 0);
         let others = takers.filter(|(worker, _)| **worker != spread.own_worker).count();
-        let lost = spread.board().sweep(now, View { workers: &workers, silent_ms });
+        let lost = spread.board().sweep(now, silent_ms);
         spread.metrics.releases_lost.increment(lost.len() as u64);
         drop(lost);
         let is_open = silent_ms < AWAY_MS && others > 0;
-        spread.metrics.workers.set(if is_open { workers.len() as f64 } else { 0.0 });
+        spread.metrics.workers.set(if is_open { sight.workers.len() as f64 } else { 0.0 });
         if is_open != spread.is_open.swap(is_open, Ordering::Relaxed) {
             say(is_open, others, silent_ms);
         }

@@ -1,18 +1,20 @@
 //! The worker's end: takes requests, sends them, reports what became of them. It needs no store.
 
 use std::collections::HashMap;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 use std::time::Duration;
 
 use redis::RedisResult;
 use redis::aio::MultiplexedConnection;
 use tidings_core::egress::EgressPolicy;
+use tidings_core::limits::WORKER_SAYS_MS;
 use tidings_core::outcome::{FailureKind, Outcome};
-use tidings_core::releases::WorkerId;
+use tidings_core::releases::Ticket;
+use tidings_core::time::Timestamp;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc, watch};
 use tokio::task::JoinSet;
 
-use super::parcel::{Parcel, Postbox, Reply, Report};
+use super::parcel::{Parcel, Postbox, Reply, Report, Slip, Stub};
 use super::place::Redis;
 use super::presence::{self, Announced, Sight};
 use super::release::OwnerId;
@@ -29,7 +31,15 @@ const REPORTED_AT_ONCE: usize = 256;
 /// Entries of a stream, should nobody read it: far more than owners have released at once.
 const STREAM_ENTRIES_MAX: usize = 10_000;
 
-type Reports = mpsc::UnboundedSender<(OwnerId, Report)>;
+/// A worker, as it calls itself: another one after each start.
+pub(super) type WorkerId = u64;
+
+/// The requests of one group that are on the network, and where what becomes of them is told.
+#[derive(Debug)]
+struct UnderWay {
+    requests: Mutex<HashMap<Ticket, (OwnerId, Timestamp)>>,
+    reports: mpsc::UnboundedSender<(OwnerId, Report)>,
+}
 
 /// A worker that takes requests.
 #[derive(Debug)]
@@ -58,13 +68,12 @@ pub(crate) struct Means {
 
 /// One group's part of it.
 struct Taker {
-    worker: WorkerId,
     group: u8,
     postbox: Postbox,
     means: Means,
     sight: watch::Receiver<Sight>,
     permits: Arc<Semaphore>,
-    reports: Reports,
+    under_way: Arc<UnderWay>,
     stopping: watch::Receiver<bool>,
 }
 
@@ -81,14 +90,15 @@ impl Worker {
         let (mut takers, mut reporters) = (JoinSet::new(), JoinSet::new());
         for group in 0..GROUPS {
             let (reports, written) = mpsc::unbounded_channel();
+            let under_way = Arc::new(UnderWay { requests: Mutex::default(), reports });
+            tokio::spawn(say_so(Arc::downgrade(&under_way), means.clock.clone()));
             let taker = Taker {
-                worker: announced.worker,
                 group,
                 postbox: postbox.clone(),
                 means: means.clone(),
                 sight: sight.clone(),
                 permits: Arc::clone(&permits),
-                reports,
+                under_way,
                 stopping: stopping.clone(),
             };
             takers.spawn(taker.run(redis.clone()));
@@ -156,31 +166,85 @@ impl Taker {
 
     /// Starts what may be started still, and says so.
     fn begin(&self, sealed: Vec<Vec<u8>>, mut permits: OwnedSemaphorePermit) {
-        let there = self.sight.borrow().there(self.means.clock.now());
-        let mut begun: HashMap<OwnerId, Vec<_>> = HashMap::new();
+        let now = self.means.clock.now();
+        let there = self.sight.borrow().there(now);
         let mut parcels = Vec::with_capacity(sealed.len());
         for sealed in sealed {
             self.means.metrics.requests_taken.increment(1);
-            let opened = self.postbox.open_request(self.group, &sealed);
-            let Some(parcel) = opened.filter(|parcel| there <= parcel.slip.start_by) else {
-                self.means.metrics.requests_dropped.increment(1);
-                continue;
-            };
-            begun.entry(parcel.slip.owner).or_default().push(parcel.slip.ticket);
-            parcels.push(parcel);
+            match self.postbox.open_request(self.group, &sealed) {
+                Some(parcel) if there <= parcel.slip.start_by => parcels.push(parcel),
+                _ => self.means.metrics.requests_dropped.increment(1),
+            }
         }
-        // Before the first reply.
-        for (owner, tickets) in begun {
-            let _ = self.reports.send((owner, Report::Taken { worker: self.worker, tickets }));
-        }
+        self.under_way.begun(&parcels, now);
         for parcel in parcels {
             let permit = permits.split(1).expect("no more was asked for");
-            tokio::spawn(send(self.means.clone(), parcel, self.reports.clone(), permit));
+            let under_way = Arc::clone(&self.under_way);
+            tokio::spawn(send(self.means.clone(), parcel, under_way, permit));
         }
     }
 }
 
-async fn send(means: Means, parcel: Parcel, reports: Reports, _permit: OwnedSemaphorePermit) {
+impl UnderWay {
+    fn begun(&self, parcels: &[Parcel], now: Timestamp) {
+        let mut requests = self.requests();
+        let mut begun: HashMap<OwnerId, Vec<Ticket>> = HashMap::new();
+        for Parcel { slip, .. } in parcels {
+            requests.insert(slip.ticket, (slip.owner, now));
+            begun.entry(slip.owner).or_default().push(slip.ticket);
+        }
+        self.say(begun);
+    }
+
+    /// Owners must hear of what lasts, or they would take it for lost.
+    fn still(&self, now: Timestamp) {
+        let requests = self.requests();
+        let mut still: HashMap<OwnerId, Vec<Ticket>> = HashMap::new();
+        for (&ticket, &(owner, since)) in requests.iter() {
+            if now.since(since) >= WORKER_SAYS_MS / 2 {
+                still.entry(owner).or_default().push(ticket);
+            }
+        }
+        self.say(still);
+    }
+
+    fn ended(&self, reply: Reply) {
+        let mut requests = self.requests();
+        if let Some((owner, _)) = requests.remove(&reply.ticket) {
+            let _ = self.reports.send((owner, Report::Replied(Box::new(reply))));
+        }
+    }
+
+    /// While the requests are locked: a reply is the last word.
+    fn say(&self, tickets: HashMap<OwnerId, Vec<Ticket>>) {
+        for (owner, tickets) in tickets {
+            let _ = self.reports.send((owner, Report::Taken(tickets)));
+        }
+    }
+
+    fn requests(&self) -> MutexGuard<'_, HashMap<Ticket, (OwnerId, Timestamp)>> {
+        self.requests.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+async fn say_so(under_way: Weak<UnderWay>, clock: Clock) {
+    loop {
+        tokio::time::sleep(Duration::from_millis(WORKER_SAYS_MS as u64)).await;
+        match under_way.upgrade() {
+            Some(under_way) => under_way.still(clock.now()),
+            None => return,
+        }
+    }
+}
+
+async fn send(
+    means: Means,
+    parcel: Parcel,
+    under_way: Arc<UnderWay>,
+    _permit: OwnedSemaphorePermit,
+) {
+    let Slip { ticket, ref stub, .. } = parcel.slip;
+    let mut sending = Sending { under_way, ticket, stub: Some(stub.clone()) };
     means.metrics.requests_in_flight.increment(1.0);
     let (sent, body) = match parcel.request(&means.egress) {
         None => {
@@ -191,10 +255,33 @@ async fn send(means: Means, parcel: Parcel, reports: Reports, _permit: OwnedSema
         Some(request) => (means.sender.send(&request).await, Vec::new()),
     };
     means.metrics.requests_in_flight.decrement(1.0);
-    let Sent { outcome, duration_ms } = sent;
-    let (owner, ticket, stub) = (parcel.slip.owner, parcel.slip.ticket, parcel.slip.stub);
-    let reply = Reply { ticket, stub, outcome, duration_ms, body };
-    let _ = reports.send((owner, Report::Replied(Box::new(reply))));
+    sending.ended(sent, body);
+}
+
+/// A request that was taken. A panic is a failed attempt, so no owner waits for ever, and no poisonous
+/// request is tried for ever.
+struct Sending {
+    under_way: Arc<UnderWay>,
+    ticket: Ticket,
+    /// Until it has ended.
+    stub: Option<Stub>,
+}
+
+impl Sending {
+    fn ended(&mut self, sent: Sent, body: Vec<u8>) {
+        if let Some(stub) = self.stub.take() {
+            let Sent { outcome, duration_ms } = sent;
+            let ticket = self.ticket;
+            self.under_way.ended(Reply { ticket, stub, outcome, duration_ms, body });
+        }
+    }
+}
+
+impl Drop for Sending {
+    fn drop(&mut self) {
+        let outcome = Outcome::failed(FailureKind::Network, "internal error");
+        self.ended(Sent { outcome, duration_ms: 0 }, Vec::new());
+    }
 }
 
 /// Writes the reports of one group, however long Redis is away; nothing is taken meanwhile, so there are

@@ -110,3 +110,34 @@ async fn what_a_killed_worker_had_is_sent_by_others() {
     assert_eq!(totals["success"], 40, "{totals:#}");
     assert_eq!(receiver.take().await.len(), had, "what it had, and nothing else, came twice");
 }
+
+/// What a worker has replied is gone with Redis, before the owner could read it: the owner does not wait for
+/// a word that was said already.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn replies_that_are_lost_are_not_waited_for() {
+    let mut redis = RedisServer::start();
+    let dir = tempdir().unwrap();
+    let server = owner(dir.path(), &redis.url()).await;
+    let worker = Worker::start(&redis.url()).await;
+    counts_on(&server, 2).await;
+    let receiver = Receiver::start().await;
+    hold(&server, &receiver, 40).await;
+    let had = worker.figure("tidings_worker_requests_in_flight").await;
+    assert!(had > 0.0);
+    server.pause();
+    receiver.release();
+    eventually("the worker has replied", || async {
+        let streams = redis.cli(&["--scan", "--pattern", "*:replies"]);
+        let entries = streams.lines().map(|stream| redis.cli(&["XLEN", stream]));
+        let is_done = worker.figure("tidings_worker_requests_in_flight").await == 0.0;
+        (is_done && entries.into_iter().any(|entries| entries != "0")).then_some(())
+    })
+    .await;
+    redis.kill();
+    redis.resume();
+    server.go_on();
+    let since = Instant::now();
+    let totals = settled_totals(&server).await;
+    assert!(since.elapsed() < Duration::from_secs(9), "{:?}", since.elapsed());
+    assert_eq!(totals["success"], 40, "{totals:#}");
+}
