@@ -6,6 +6,7 @@
 //! a reply comes: a release that nobody has taken in time, or of which nothing more is heard, is *lost*,
 //! and its delivery goes back to the dispatcher. A worker starts nothing that has waited for longer than
 //! [`RELEASE_WAIT_MS`], so what was never taken was never sent.
+//!
 //! A reply that nobody waits for is kept for a while. The owner that released it may be gone, and the new
 //! one is about to make the same attempt: it finds the reply, and the receiver is spared a duplicate.
 
