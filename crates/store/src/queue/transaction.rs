@@ -48,6 +48,21 @@ pub(crate) struct Meta {
     pub(crate) catalogue: i64,
     /// Deliveries, events and rows of the queue with ids up to these are indexed by whoever writes them.
     pub(crate) late: Option<[i64; 3]>,
+    /// For a batch that maintains, among nodes.
+    pub(crate) standing: Option<Standing>,
+}
+
+/// How things stand for whoever maintains among nodes, when the batch begins.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Standing {
+    /// The ids up to which things are indexed, in the order of [`Meta::late`].
+    pub(crate) indexed: [i64; 3],
+    /// The number of this transaction, and the least of those under way, which may be this one.
+    pub(crate) this: i64,
+    pub(crate) oldest: i64,
+    /// There are fan-outs that are not finished; webhooks whose deliveries end.
+    pub(crate) has_unfinished: bool,
+    pub(crate) has_ending: bool,
 }
 
 /// How a commit ended.

@@ -7,7 +7,7 @@ use tidings_core::id::DeliveryId;
 
 use super::{Applied, Tx};
 use crate::queue::table::Table;
-use crate::queue::transaction::{Transaction, Trouble};
+use crate::queue::transaction::{Meta, Transaction, Trouble};
 use crate::value::Value;
 
 /// Rows indexed in one step: a few milliseconds. 2,000 of them held up publishers on PostgreSQL for 20 ms
@@ -26,7 +26,6 @@ const AGE_ONE: &str = "UPDATE queue SET aged = 1 WHERE id = $1";
 /// From then on a row of the queue is in the indexes of what waits. Most rows are gone by then, and
 /// cost nothing here.
 const AGED_MS: i64 = 5_000;
-const MARK: &str = "SELECT value FROM meta WHERE key = $1";
 
 /// What it takes to index among nodes; in the SQL of the database that has several.
 struct Among {
@@ -39,11 +38,6 @@ struct Among {
     /// Brings in the rows of a run that are not there yet.
     index: &'static str,
 }
-
-/// No transaction that has begun by now has this number or a later one.
-const NEXT_TRANSACTION: &str = "SELECT pg_snapshot_xmax(pg_current_snapshot())::TEXT::BIGINT";
-const IS_OVER: &str = "SELECT CASE WHEN pg_snapshot_xmin(pg_current_snapshot())::TEXT::BIGINT >= $1 \
-     THEN 1 ELSE 0 END";
 
 /// What came late put itself into the indexes in its own transaction, into all of them or none, so one look
 /// tells; what is seen in the table and not in the index will never be put there by another. `ON CONFLICT
@@ -236,28 +230,34 @@ impl Tx<'_> {
     /// The same when others write as well. What is under way may have an id of the run and not be seen
     /// yet. So first the end of the run is announced: whoever writes an id before it from then on
     /// indexes it itself; then the end of all that began before is waited for; then the run is indexed.
+    ///
+    /// All that matters began before the first batch that came after the announcement: who had no number
+    /// then has read what was announced. With no other node in the middle of something the run is indexed
+    /// in that batch, and the next one is announced with it.
     fn index_among_nodes(&mut self, of: &Among) -> Applied<Indexed> {
-        let mark = |tx: &mut Self, key: &str| tx.number(MARK, &[key.into()]);
-        let indexed = mark(self, of.indexed)?.unwrap_or(0);
-        let late = mark(self, of.late)?.unwrap_or(0);
-        let barrier = self.upkeep.barriers[of.nth];
-        if late <= indexed {
-            let Some((last, _)) = self.run_after(of, indexed)? else { return Ok(Indexed::All) };
-            self.write_mark(of.late, last)?;
-            self.upkeep.barriers[of.nth] = None;
-            return Ok(Indexed::Waits);
-        }
-        let Some(barrier) = barrier else {
-            self.upkeep.barriers[of.nth] = self.number(NEXT_TRANSACTION, &[])?;
-            return Ok(Indexed::Waits);
+        let Meta { late: Some(late), standing: Some(standing), .. } = self.db.meta() else {
+            return Ok(Indexed::All);
         };
-        if self.number(IS_OVER, &[barrier.into()])? != Some(1) {
+        let (indexed, late) = (standing.indexed[of.nth], late[of.nth]);
+        if late <= indexed {
+            return Ok(if self.announce(of, indexed)? { Indexed::Waits } else { Indexed::All });
+        }
+        let barrier = *self.upkeep.barriers[of.nth].get_or_insert(standing.this);
+        if standing.oldest < barrier {
             return Ok(Indexed::Waits);
         }
         self.db.send(of.index, &[indexed.into(), late.into()])?;
         self.write_mark(of.indexed, late)?;
-        self.upkeep.barriers[of.nth] = None;
+        self.announce(of, late)?;
         Ok(Indexed::More)
+    }
+
+    /// Announces the end of the run after this id; whether there is one.
+    fn announce(&mut self, of: &Among, after: i64) -> Applied<bool> {
+        self.upkeep.barriers[of.nth] = None;
+        let Some((last, _)) = self.run_after(of, after)? else { return Ok(false) };
+        self.write_mark(of.late, last)?;
+        Ok(true)
     }
 
     /// The last id of a run and how many it has; `None` when there is none.

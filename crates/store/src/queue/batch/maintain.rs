@@ -66,13 +66,15 @@ impl Tx<'_> {
             self.begin_pass();
         }
         let (step, indexed) = self.before_retention()?;
+        if indexed != Indexed::All {
+            // All the indexes first, for retention finds old rows through them. What has begun without
+            // them (a step of the writer's own, in the same batch) begins again.
+            self.begin_pass();
+        }
         if let Some(step) = step {
             return Ok(step);
         }
         if indexed == Indexed::Waits {
-            // All the indexes first, for retention finds old rows through them. What has begun without
-            // them begins again.
-            self.begin_pass();
             return Ok(Maintained { more: true, ..Maintained::default() });
         }
         let more = self.retain()?;
@@ -113,6 +115,9 @@ impl Tx<'_> {
 
     /// Takes back part of a fan-out that was interrupted.
     fn withdraw_interrupted(&mut self) -> Applied<bool> {
+        if self.db.meta().standing.is_some_and(|standing| !standing.has_unfinished) {
+            return Ok(false);
+        }
         for row in self.db.rows("SELECT event FROM unfinished", &[])? {
             let event = row.fields().take()?;
             if !self.upkeep.fanouts.contains(&event)
@@ -127,6 +132,9 @@ impl Tx<'_> {
 
     /// Ends some of the deliveries of a webhook that is gone or inactive.
     fn end_deliveries(&mut self) -> Applied<Option<Vec<Committed>>> {
+        if self.db.meta().standing.is_some_and(|standing| !standing.has_ending) {
+            return Ok(None);
+        }
         let Some(row) = self.row("SELECT webhook, upto FROM ending LIMIT 1", &[])? else {
             return Ok(None);
         };

@@ -22,6 +22,8 @@ pub(super) struct Sought {
     /// Queue rows that stay: the same, then their new values.
     pub(super) moves: [Column; 8],
     pub(super) keys: Vec<Key>,
+    /// How things stand, for a step of maintenance.
+    pub(super) maintains: bool,
 }
 
 impl Sought {
@@ -30,6 +32,7 @@ impl Sought {
             takes: std::array::from_fn(|_| Column::new(table::Kind::Int)),
             moves: std::array::from_fn(|_| Column::new(table::Kind::Int)),
             keys: Vec::new(),
+            maintains: false,
         };
         for work in works {
             match work {
@@ -44,7 +47,8 @@ impl Sought {
                     change.publications.iter().for_each(|one| sought.published(one));
                 }
                 Work::Fanout(fanout) => sought.published(&fanout.publication),
-                Work::Job(Job::Control { .. } | Job::Maintain { .. }) | Work::Maintain => {}
+                Work::Job(Job::Maintain { .. }) | Work::Maintain => sought.maintains = true,
+                Work::Job(Job::Control { .. }) => {}
             }
         }
         // Sorted, so that two nodes never wait for each other in a ring; each once.
