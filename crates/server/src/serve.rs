@@ -20,6 +20,7 @@ use crate::clock::Clock;
 use crate::config::Settings;
 use crate::engine::{Engine, Parts};
 use crate::http_server;
+use crate::nodes::days;
 use crate::nodes::follow::Follower;
 use crate::nodes::keep::Keeper;
 use crate::nodes::name::Name;
@@ -70,6 +71,7 @@ impl Server {
         if let Some(tenure) = tenure {
             let (parts, replayer) = (Arc::clone(&parts), app.replayer.clone());
             let store = parts.store.clone();
+            tokio::spawn(days::keep(store.clone(), Arc::clone(&tenure), stopping.clone()));
             tokio::spawn(async move { store.keep_hinting().await });
             tokio::spawn(follower.run(parts, tenure, replayer, stopping));
         }

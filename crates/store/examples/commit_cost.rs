@@ -1,10 +1,13 @@
 //! What one event with one delivery and its settlement costs: four rows, committed and synced.
 //!
-//! `cargo run --release -p tidings-store --example commit_cost -- [directory | postgres]`
+//! `cargo run --release -p tidings-store --example commit_cost -- [place] [history …]`; the place is a
+//! directory, `postgres`, or `postgres://…`.
 //!
 //! A closed loop keeps so many deliveries on their way that the batches have about the size that the
 //! table names. The directory must be on a real disk, or the syncs cost nothing. `postgres` starts a server
-//! of its own where temporary files go, and the same holds for that place; the processor time is ours alone.
+//! of its own where temporary files go, and the same holds for that place; the processor time is ours
+//! alone. A URL names a database that is there, with whatever history it has (`days.sql`, beside this
+//! file, makes one). The sizes of the history that is made first are 0 and 1,000,000, if none are given.
 
 #![expect(clippy::disallowed_methods, reason = "a measurement reads the real clock")]
 
@@ -37,6 +40,7 @@ fn now() -> Timestamp {
 enum Place {
     Below(PathBuf),
     Postgres(postgres::PostgresServer),
+    At(String),
 }
 
 /// A new store.
@@ -50,6 +54,7 @@ impl Place {
         match self {
             Self::Below(dir) => Fresh::Directory(tempfile::tempdir_in(dir).expect("a directory")),
             Self::Postgres(server) => Fresh::Database(server.database()),
+            Self::At(url) => Fresh::Database(url.clone()),
         }
     }
 }
@@ -78,7 +83,8 @@ impl Bench {
             Fresh::Database(url) => Store::open_postgres(url, "bench", now, sink),
         };
         let store = store.expect("opens");
-        Self { store, told, commits, ids: IdSource::new(0, 0), published: 0 }
+        let ids = IdSource::new(store.node(), 0);
+        Self { store, told, commits, ids, published: 0 }
     }
 
     /// `events` events, each for one of `webhooks` in turn.
@@ -272,6 +278,9 @@ async fn main() {
     let (place, dir) = match std::env::args().nth(1).as_deref() {
         Some("postgres") => {
             (Place::Postgres(postgres::PostgresServer::durable()), std::env::temp_dir())
+        }
+        Some(url) if url.starts_with("postgres://") => {
+            (Place::At(url.to_owned()), std::env::temp_dir())
         }
         given => {
             let dir = PathBuf::from(given.unwrap_or("target"));

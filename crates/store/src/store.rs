@@ -108,9 +108,17 @@ impl Store {
         answered.await.unwrap_or(Err(WriteError::Closed))
     }
 
-    /// Does now what maintenance would do when the committer is idle (retention, sorted indexes,
+    /// Makes the days of the history ahead, and drops those of which nothing is kept any more. To be called
+    /// now and then by whichever node keeps house; several at once do it one after the other.
+    pub async fn keep_days(&self) -> Result<(), ReadError> {
+        self.queue.keep_days().await
+    }
+
+    /// Does now what maintenance would do when the committer is idle (days, retention, sorted indexes,
     /// endings), until nothing is left to do.
     pub async fn maintain(&self) -> Result<(), WriteError> {
+        let unavailable = |error: ReadError| WriteError::Unavailable(error.to_string());
+        self.keep_days().await.map_err(unavailable)?;
         let mut more = self.ask(|answer| Job::Maintain { afresh: true, answer }).await?;
         while more {
             more = self.ask(|answer| Job::Maintain { afresh: false, answer }).await?;

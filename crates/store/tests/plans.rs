@@ -44,10 +44,10 @@ fn now() -> Now {
 const MONTH: &str = "
 INSERT INTO tenants SELECT n, 't' || n, NULL, 0 FROM generate_series(2, 100) n;
 INSERT INTO events SELECT n, n % 100 + 1, NULL, 'job.done', n, NULL, NULL, NULL, '{}'
-    FROM generate_series(1, 200000) n;
+    FROM generate_series(1, 199999) n;
 INSERT INTO events_by_tenant SELECT tenant, id FROM events WHERE id <= 199000;
 INSERT INTO deliveries SELECT n, n % 100 + 1, n % 1000, 0, n, 1, CASE WHEN n % 50 = 0 THEN 3 ELSE 2 END, 0, 1, 0,
-    n, n, 200, NULL, NULL, 7, 1, 'v1', '', '' FROM generate_series(1, 190000) n;
+    n, n, 200, NULL, NULL, 7, 1, 'v1', '', '' FROM generate_series(1, 189999) n;
 INSERT INTO deliveries_by_webhook SELECT webhook, id, status FROM deliveries WHERE id <= 189000;
 INSERT INTO deliveries_by_event SELECT event, webhook, id, status FROM deliveries WHERE id <= 189000;
 INSERT INTO deliveries_by_tenant SELECT tenant, id, status FROM deliveries WHERE id <= 189000;
@@ -72,6 +72,22 @@ INSERT INTO lead_deliveries SELECT n, n % 100 + 1, n FROM generate_series(1, 500
 ANALYZE;
 ";
 
+/// History in forty days of five thousand ids each.
+const IN_DAYS: &str = "
+DO $$
+DECLARE
+    part RECORD;
+BEGIN
+    FOR part IN SELECT t.name, n FROM (VALUES ('events'), ('events_by_tenant'), ('deliveries_by_event'),
+        ('deliveries'), ('attempts'), ('deliveries_by_webhook'), ('deliveries_by_tenant')) AS t (name),
+        generate_series(0, 39) n
+    LOOP
+        EXECUTE format('CREATE TABLE %I PARTITION OF %I FOR VALUES FROM (%s) TO (%s)',
+            part.name || '_' || part.n || '_' || part.n + 1, part.name, part.n * 5000, (part.n + 1) * 5000);
+    END LOOP;
+END $$;
+";
+
 /// Plans as they are kept for statements that are prepared once, whatever their arguments.
 const SESSION: &str = "SET plan_cache_mode = force_generic_plan; SET jit = off; \
      SET enable_hashjoin = off; SET enable_mergejoin = off;";
@@ -85,6 +101,7 @@ fn on_postgresql_no_growing_table_is_scanned() {
     let server = PostgresServer::quick();
     let url = server.database();
     drop(Store::open_postgres(&url, "a", now(), Box::new(drop)).expect("opens"));
+    server.sql("test_0", IN_DAYS);
     server.sql("test_0", MONTH);
     let mut script = String::from(SESSION);
     let mut statements = conformance::hot_statements();
@@ -110,7 +127,8 @@ fn on_postgresql_no_growing_table_is_scanned() {
         plans += 1;
     }
     assert_eq!(plans, statements.len());
-    assert!(bad.len() == 1 && bad.iter().all(|it| it.ends_with(SCAN)), "{bad:#?}");
+    let (sought, bad): (Vec<_>, Vec<_>) = bad.into_iter().partition(|it| it.ends_with(SCAN));
+    assert!(!sought.is_empty() && bad.is_empty(), "{bad:#?}");
 }
 
 /// The steps of a plan that read a growing table, or an index of one, from end to end: without a
@@ -128,7 +146,7 @@ fn read_whole(plan: &str) -> impl Iterator<Item = &str> {
         };
         above.retain(|(upper, _)| *upper < depth);
         let scanned = step.split(" on ").nth(1).and_then(|rest| rest.split(' ').next());
-        let grows = scanned.is_some_and(|table| GROWING.contains(&table));
+        let grows = scanned.is_some_and(|table| GROWING.contains(&without_day(table)));
         let has_condition =
             lines.get(n + 1).is_some_and(|next| next.trim_start().starts_with("Index Cond"));
         // Sorting and adding up read all that they are given.
@@ -138,13 +156,22 @@ fn read_whole(plan: &str) -> impl Iterator<Item = &str> {
             .rev()
             .take_while(|(_, step)| !gathers(step))
             .any(|(_, step)| step.starts_with("Limit"));
+        // Days ahead have no pages yet.
+        let is_empty = step.contains("(cost=0.00..0.00 ");
         let whole = step.contains("Seq Scan") || !has_condition && !is_limited;
-        if grows && step.contains("Scan") && !step.starts_with("Bitmap Heap") && whole {
+        if grows && !is_empty && step.contains("Scan") && !step.starts_with("Bitmap Heap") && whole
+        {
             bad.push(step);
         }
         above.push((depth, step));
     }
     bad.into_iter()
+}
+
+/// The table of which this is a partition, or itself.
+fn without_day(table: &str) -> &str {
+    let is_of_day = |c: char| c == '_' || c.is_ascii_digit();
+    table.strip_suffix("_rest").unwrap_or(table.trim_end_matches(is_of_day))
 }
 
 fn highest(sql: &str) -> usize {

@@ -3,10 +3,11 @@
 //! [`keep`] renews this node's lease and takes and gives back shards, as [`tidings_core::leases`] decides.
 //! [`follow`] hears what other nodes have committed: rows for the lanes that are this node's, deliveries
 //! that people ended, events for listeners. [`catalogue`] brings what is kept in memory up to what the
-//! database has. [`name`] is who this node is. With the embedded store none of it runs: its one node
-//! owns every shard for ever.
+//! database has. [`days`] keeps the history in days. [`name`] is who this node is. With the embedded store
+//! none of it runs: its one node owns every shard for ever.
 
 pub mod catalogue;
+pub mod days;
 pub mod follow;
 pub mod keep;
 pub mod name;

@@ -127,7 +127,7 @@ async fn a_node_is_one_process() {
     assert_eq!(first.get("/readyz").await.status, 200);
     let figures = first.get("/metrics").await.body;
     let figures = String::from_utf8_lossy(&figures);
-    assert!(figures.contains("tidings_database_connections_max 8"), "{figures}");
+    assert!(figures.contains("tidings_database_connections_max 9"), "{figures}");
     first.kill();
     Binary::start_with(dir.path(), &variables).await.stop().await;
 }

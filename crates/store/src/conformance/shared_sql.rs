@@ -21,6 +21,12 @@ pub fn hot_statements() -> Vec<String> {
     reads.chain(postgres::HOT.iter().map(|&sql| sql.to_owned())).collect()
 }
 
+/// What a PostgreSQL database of an older version was made by.
+#[must_use]
+pub fn postgres_schema(version: i64) -> String {
+    postgres::script(version)
+}
+
 /// The lists of deliveries of a tenant, and of a webhook of it, with their arguments.
 pub fn lists(tenant: TenantId, webhook: WebhookId) -> Vec<(String, Vec<Value>)> {
     let all = history::deliveries::lists(tenant, webhook).into_iter();

@@ -60,6 +60,11 @@ pub(crate) trait Queue: Debug + Send + Sync {
     fn side(&self) -> Option<&postgres::side::Side> {
         None
     }
+    /// Makes what history needs ahead of time, and drops of it as a whole what is over: nothing for a
+    /// file.
+    fn keep_days(&self) -> Pin<Box<dyn Future<Output = Result<(), ReadError>> + Send + '_>> {
+        Box::pin(std::future::ready(Ok(())))
+    }
     fn close(&self) -> Pin<Box<dyn Future<Output = ()> + Send + '_>>;
 }
 

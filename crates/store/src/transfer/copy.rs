@@ -42,6 +42,10 @@ impl<'c> Copier<'c> {
 
     /// Copies what is not there yet.
     pub(super) fn copy(&mut self) -> Result<(), TransferError> {
+        let ids = self.from.run(|tx| tx.rows(IDS, &[])).map_err(reading)?;
+        if let Some([Value::Int(first), Value::Int(last)]) = ids.first().map(|row| &*row.0) {
+            self.to.make_days(*first, *last).map_err(writing)?;
+        }
         for table in TABLES {
             self.progress.table = table.name;
             let mut after = self.reached(table)?;
@@ -190,6 +194,13 @@ impl Indexed {
         statements.iter().try_for_each(|sql| tx.execute(sql, &args).map(drop))
     }
 }
+
+/// The least and the largest id of the history.
+const IDS: &str = "SELECT MIN(first), MAX(last) FROM \
+     (SELECT MIN(id) AS first, MAX(id) AS last FROM events UNION ALL \
+     SELECT MIN(id), MAX(id) FROM deliveries UNION ALL \
+     SELECT MIN(id), MAX(id) FROM queue UNION ALL \
+     SELECT MIN(delivery), MAX(delivery) FROM attempts) x";
 
 const BY_DELIVERY: [&str; 3] = [
     "INSERT INTO deliveries_by_webhook (webhook, id, status) SELECT webhook, id, status \

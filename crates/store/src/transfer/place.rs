@@ -5,6 +5,7 @@ use std::path::PathBuf;
 use std::str::FromStr;
 
 use crate::error::OpenError;
+use crate::queue::postgres::days;
 use crate::queue::transaction::{Commit, Database, Fault, Transaction, Trouble};
 use crate::queue::{postgres, sqlite};
 
@@ -85,6 +86,14 @@ impl Held {
         match self {
             Self::Sqlite(alone) => commit(&mut alone.writing, fill),
             Self::Postgres(writing) => commit(&mut **writing, fill),
+        }
+    }
+
+    /// Makes the days that these ids are of, where history is in days.
+    pub(super) fn make_days(&mut self, first: i64, last: i64) -> Result<(), Trouble> {
+        match self {
+            Self::Sqlite(_) => Ok(()),
+            Self::Postgres(_) => self.run(|tx| days::make(tx, first, last)),
         }
     }
 

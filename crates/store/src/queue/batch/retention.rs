@@ -4,6 +4,9 @@
 //! executions, leads and what they received; at its end the old counts, the seen keys and the gates. It
 //! never starts again within itself: what it had to leave (an old delivery that ended today, an old event
 //! that is still owed) is looked at by the next pass.
+//!
+//! On PostgreSQL the history of whoever keeps it longest goes by whole days (`postgres/days.rs`), and only
+//! that of others row by row.
 
 use tidings_core::id::{DeliveryId, EventId, InboundId, JobId, LeadId};
 use tidings_core::limits::SEEN_KEPT_MS;
@@ -14,6 +17,9 @@ use super::{Applied, Tx};
 use crate::history::inbound;
 use crate::leads;
 
+/// Where history is dropped by the day, a day of which something ended late is taken row by row only after
+/// so many more: by then most such days have gone as a whole.
+const WHOLE_DAYS: i64 = 7;
 /// Days that history is kept when the tenant does not say.
 const DAYS: i64 = 30;
 /// Rows removed in one step.
@@ -105,9 +111,25 @@ impl Tx<'_> {
         Ok(self.number(sql, &[tenant.into()])?.unwrap_or(DAYS))
     }
 
+    /// Before when this tenant's history goes row by row.
+    fn until(&mut self, tenant: i64) -> Applied<Timestamp> {
+        let days = self.days(tenant)?;
+        let until = self.now - days * DAY_MS;
+        let longest = format!("SELECT MAX(COALESCE(retention_days, {DAYS})) FROM tenants");
+        if !self.db.is_shared() || days < self.number(&longest, &[])?.unwrap_or(DAYS) {
+            return Ok(until);
+        }
+        // A day of which something is owed does not go as a whole, and who knows for how long.
+        let owed = "SELECT MAX(id) FROM queue WHERE id < $1";
+        let owed = self.number(owed, &[DeliveryId::floor(until).into()])?;
+        let made = owed.map_or(0, |id| DeliveryId::from_i64(id).created_at().as_millis());
+        let day_end = Timestamp::from_millis((made.div_euclid(DAY_MS) + 1) * DAY_MS);
+        Ok(day_end.min(until).max(until - WHOLE_DAYS * DAY_MS))
+    }
+
     /// Removes old deliveries with their attempts; where to go on, or `None` at the end.
     fn drop_deliveries(&mut self, tenant: i64, after: i64) -> Applied<Option<i64>> {
-        let until = self.now - self.days(tenant)? * DAY_MS;
+        let until = self.until(tenant)?;
         let sql = "SELECT i.id, d.completed_at, d.revision FROM deliveries_by_tenant i \
              JOIN deliveries d ON d.id = i.id \
              WHERE i.tenant = $1 AND i.id > $2 AND i.id < $3 ORDER BY i.id LIMIT $4";
@@ -134,7 +156,7 @@ impl Tx<'_> {
 
     /// Removes old events that neither the queue nor the history refers to.
     fn drop_events(&mut self, tenant: i64, after: i64) -> Applied<Option<i64>> {
-        let until = EventId::floor(self.now - self.days(tenant)? * DAY_MS);
+        let until = EventId::floor(self.until(tenant)?);
         let sql = "SELECT i.id, CASE WHEN EXISTS (SELECT 1 FROM queue q WHERE q.event = i.id) \
              OR EXISTS (SELECT 1 FROM deliveries_by_event d WHERE d.event = i.id) \
              THEN 1 ELSE 0 END FROM events_by_tenant i \

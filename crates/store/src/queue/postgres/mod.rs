@@ -4,7 +4,7 @@
 //! In reading order: [`connect`] (where, and in what session) → [`session`] (statements on a
 //! connection) → [`write`] (a transaction, with [`columns`] on their way) → [`readers`]. What makes
 //! several of it one: [`node`] (which one this is), [`side`] (leases and hints), [`journal`] (what one
-//! tells the others).
+//! tells the others). [`days`] is how history is laid out.
 
 use std::borrow::Cow;
 use std::fmt;
@@ -22,7 +22,7 @@ use self::side::Side;
 use super::committer::Committer;
 use super::transaction::Trouble;
 use super::writer::Writer;
-use crate::error::OpenError;
+use crate::error::{OpenError, ReadError};
 use crate::nodes::{Member, Tenure};
 use crate::queue::{Job, Queue, Reader, Reading};
 use crate::store::{Connections, Now, Sink};
@@ -30,6 +30,7 @@ use crate::value::Value;
 
 mod columns;
 mod connect;
+pub(crate) mod days;
 mod fill;
 mod journal;
 mod node;
@@ -44,6 +45,8 @@ mod write;
 
 #[cfg(any(test, feature = "conformance"))]
 pub(crate) use fill::HOT;
+#[cfg(any(test, feature = "conformance"))]
+pub(crate) use schema::script;
 pub(crate) use write::Writing;
 
 /// Queries for people, at most so many and so long.
@@ -134,7 +137,11 @@ fn start(
     committer: Arc<Committer>,
     sink: Sink,
 ) -> Result<(Writer<Writing>, Identity), OpenError> {
-    let writing = Writing::open(connect, member, tenure)?;
+    let writing = Writing::open(Arc::clone(&connect), member, tenure)?;
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
+    let runtime = runtime.map_err(|e| OpenError::Database(e.to_string()))?;
+    let begun = runtime.block_on(days::begin(&connect, (committer.now)()));
+    begun.map_err(|e| OpenError::Database(connect::told(&e)))?;
     let identity = writing.identity;
     let writer = Writer::new(writing, committer, sink);
     let writer = writer.map_err(|Trouble { text, .. }| OpenError::Database(text))?;
@@ -176,11 +183,20 @@ impl Queue for Postgres {
     }
 
     fn connections(&self) -> Option<Connections> {
-        Some(Connections { open: self.connect.connections(), max: READERS + QUEUE_READERS + 2 })
+        // Beside the readers: what writes, what renews the lease, and at times what keeps the days.
+        Some(Connections { open: self.connect.connections(), max: READERS + QUEUE_READERS + 3 })
     }
 
     fn side(&self) -> Option<&Side> {
         Some(&self.side)
+    }
+
+    fn keep_days(&self) -> Pin<Box<dyn Future<Output = Result<(), ReadError>> + Send + '_>> {
+        let now = (self.committer.now)();
+        Box::pin(async move {
+            let kept = days::keep(&self.connect, now).await;
+            kept.map_err(|error| ReadError::Unavailable(connect::told(&error)))
+        })
     }
 
     fn close(&self) -> Pin<Box<dyn Future<Output = ()> + Send + '_>> {

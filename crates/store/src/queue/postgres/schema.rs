@@ -19,6 +19,8 @@ const ADDITIONS: &[(i64, &str)] = &[
     (7, include_str!("schema_7.sql")),
     (8, include_str!("schema_8.sql")),
     (9, include_str!("schema_9.sql")),
+    (10, include_str!("schema_10.sql")),
+    (11, include_str!("schema_11.sql")),
 ];
 
 /// Older ones are not tested.
@@ -98,6 +100,20 @@ async fn step(client: &mut Client, number: i64) -> Result<(), Error> {
         tx.batch_execute(addition).await?;
     }
     tx.commit().await
+}
+
+/// What a database of an older version was made by.
+#[cfg(any(test, feature = "conformance"))]
+pub(crate) fn script(version: i64) -> String {
+    let mut script = format!(
+        "CREATE TABLE schema_version (version BIGINT NOT NULL); \
+         INSERT INTO schema_version VALUES ({version});"
+    );
+    for (number, sql) in (1..=version).zip(MIGRATIONS) {
+        script += &translate(sql);
+        script.extend(ADDITIONS.iter().filter(|(of, _)| *of == number).map(|(_, more)| *more));
+    }
+    script
 }
 
 /// The types of SQLite's strict tables have one counterpart each; how a table is laid out has none.

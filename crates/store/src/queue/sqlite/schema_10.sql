@@ -1,0 +1,1 @@
+-- Nothing here: history by day is for PostgreSQL.
