@@ -221,9 +221,11 @@ impl Tx<'_> {
         } else {
             Indexed::All
         };
-        let younger = "SELECT 1 FROM queue WHERE id > $1 LIMIT 1";
-        let waits = self.row(younger, &[self.upkeep.marks.queue.into()])?.is_some();
-        self.upkeep.age_at = waits.then_some(self.now + AGED_MS);
+        if self.upkeep.age_at.is_none_or(|at| at <= self.now) {
+            let younger = "SELECT 1 FROM queue WHERE id > $1 LIMIT 1";
+            let waits = self.row(younger, &[self.upkeep.marks.queue.into()])?.is_some();
+            self.upkeep.age_at = waits.then_some(self.now + AGED_MS);
+        }
         Ok(indexed)
     }
 
@@ -262,14 +264,29 @@ impl Tx<'_> {
 
     /// The last id of a run and how many it has; `None` when there is none.
     fn run_after(&mut self, of: &Among, mark: i64) -> Applied<Option<(i64, i64)>> {
-        let aged = of.is_aged.then(|| DeliveryId::floor(self.now - AGED_MS).into());
-        let args: Vec<Value> =
-            [Some(mark.into()), aged, Some(RUN.into())].into_iter().flatten().collect();
-        let Some(row) = self.row(of.run, &args)? else { return Ok(None) };
+        if of.is_aged {
+            return self.aged_after(of, mark);
+        }
+        let Some(row) = self.row(of.run, &[mark.into(), RUN.into()])? else { return Ok(None) };
         let mut f = row.fields();
         let last: Option<i64> = f.take()?;
         let rows = f.take()?;
         Ok(last.map(|last| (last, rows)))
+    }
+
+    /// The same of the queue. The mark moves on though nothing is there, every few seconds: PostgreSQL
+    /// would read past everything that came and went behind it, until a vacuum comes.
+    fn aged_after(&mut self, of: &Among, mark: i64) -> Applied<Option<(i64, i64)>> {
+        let until = self.now - AGED_MS;
+        if DeliveryId::from_i64(mark).created_at() + AGED_MS > until {
+            return Ok(None);
+        }
+        let end = DeliveryId::floor(until);
+        let args = [mark.into(), end.into(), RUN.into()];
+        let Some(row) = self.row(of.run, &args)? else { return Ok(None) };
+        let mut f = row.fields();
+        let (last, rows): (Option<i64>, i64) = (f.take()?, f.take()?);
+        Ok(Some((last.filter(|_| rows == RUN).unwrap_or(end.as_i64() - 1), rows)))
     }
 
     /// Never backwards, also when two nodes believe for a moment that it is theirs to write.
