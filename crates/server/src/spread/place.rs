@@ -1,5 +1,6 @@
 //! Where the keys of a group are: on the one Redis, or on the node of a cluster that has their slot.
 
+use std::collections::BTreeSet;
 use std::time::Duration;
 
 use anyhow::{Context as _, Result, bail};
@@ -18,6 +19,8 @@ const VERSION_MIN: u32 = 7;
 #[derive(Clone)]
 pub struct Redis {
     seeds: Vec<ConnectionInfo>,
+    /// Of the cluster, so that any of the seeds may go.
+    others: Vec<ConnectionInfo>,
     is_cluster: bool,
 }
 
@@ -41,14 +44,18 @@ impl Redis {
             // Its own words may hold the password.
             url.into_connection_info().map_err(|_| "is not a URL of a Redis".to_owned())
         });
-        Ok(Self { seeds: seeds.collect::<Result<_, _>>()?, is_cluster: false })
+        let seeds = seeds.collect::<Result<_, _>>()?;
+        Ok(Self { seeds, others: Vec::new(), is_cluster: false })
     }
 
     /// Asks what it is, for the first time. Fails when it cannot be reached, or is too old.
     pub async fn look(mut self) -> Result<Self> {
         let unreachable = || format!("Could not connect to Redis at {}", self.places());
-        let mut connection = self.any(PATIENCE).await.map_err(plain).with_context(unreachable)?;
-        let info: String = redis::cmd("INFO").query_async(&mut connection).await?;
+        let unasked = || format!("Could not ask Redis at {} what it is", self.places());
+        let (seed, mut connection) =
+            self.any(PATIENCE).await.map_err(plain).with_context(unreachable)?;
+        let info = redis::cmd("INFO").query_async(&mut connection).await;
+        let info: String = info.map_err(plain).with_context(unasked)?;
         let field = |name: &str| {
             let mut lines = info.lines().filter_map(|line| line.split_once(':'));
             lines.find(|(key, _)| *key == name).map(|(_, value)| value.trim())
@@ -58,7 +65,14 @@ impl Redis {
         if major.is_none_or(|major| major < VERSION_MIN) {
             bail!("Redis is {version}; {VERSION_MIN}.0 or later is needed");
         }
-        self.is_cluster = field("cluster_enabled") == Some("1");
+        if field("cluster_enabled") == Some("1") {
+            let slots = redis::cmd("CLUSTER").arg("SLOTS").query_async(&mut connection).await;
+            let slots: Value = slots.map_err(plain).with_context(unasked)?;
+            let nodes = nodes(&slots).into_iter().map(|node| moved_to(seed, node));
+            self.others =
+                nodes.filter(|node| !self.seeds.iter().any(|it| is_same(it, node))).collect();
+            self.is_cluster = true;
+        }
         Ok(self)
     }
 
@@ -85,7 +99,7 @@ impl Redis {
     }
 
     async fn to(&self, key: &str, patience: Duration) -> RedisResult<MultiplexedConnection> {
-        let mut connection = self.any(patience).await?;
+        let (seed, mut connection) = self.any(patience).await?;
         if !self.is_cluster {
             return Ok(connection);
         }
@@ -93,16 +107,19 @@ impl Redis {
         ask.cmd("CLUSTER").arg("KEYSLOT").arg(key).cmd("CLUSTER").arg("SLOTS");
         let (slot, ranges): (i64, Value) = ask.query_async(&mut connection).await?;
         let unserved = || RedisError::from((redis::ErrorKind::Client, "no node has this slot"));
-        let (host, port) = holder(&ranges, slot).ok_or_else(unserved)?;
-        open(&moved_to(&self.seeds[0], host, port), patience).await
+        let holder = holder(&ranges, slot).ok_or_else(unserved)?;
+        open(&moved_to(seed, holder), patience).await
     }
 
     /// To the first that answers.
-    async fn any(&self, patience: Duration) -> RedisResult<MultiplexedConnection> {
+    async fn any(
+        &self,
+        patience: Duration,
+    ) -> RedisResult<(&ConnectionInfo, MultiplexedConnection)> {
         let mut last = None;
-        for seed in &self.seeds {
+        for seed in self.seeds.iter().chain(&self.others) {
             match open(seed, patience).await {
-                Ok(connection) => return Ok(connection),
+                Ok(connection) => return Ok((seed, connection)),
                 Err(error) => last = Some(error),
             }
         }
@@ -117,35 +134,58 @@ async fn open(info: &ConnectionInfo, patience: Duration) -> RedisResult<Multiple
     Client::open(info.clone())?.get_multiplexed_async_connection_with_config(&config).await
 }
 
+/// Where a node of a cluster is: no host stands for that of whoever says so.
+type Place = (Option<String>, u16);
+
 /// Another node of the same cluster, spoken to in the same way.
-fn moved_to(seed: &ConnectionInfo, host: String, port: u16) -> ConnectionInfo {
+fn moved_to(seed: &ConnectionInfo, (host, port): Place) -> ConnectionInfo {
+    let host = |own: &String| host.unwrap_or_else(|| own.clone());
     let addr = match seed.addr() {
-        ConnectionAddr::TcpTls { insecure, tls_params, .. } => ConnectionAddr::TcpTls {
-            host,
+        ConnectionAddr::TcpTls { host: own, insecure, tls_params, .. } => ConnectionAddr::TcpTls {
+            host: host(own),
             port,
             insecure: *insecure,
             tls_params: tls_params.clone(),
         },
-        _ => ConnectionAddr::Tcp(host, port),
+        ConnectionAddr::Tcp(own, _) => ConnectionAddr::Tcp(host(own), port),
+        other => other.clone(),
     };
     seed.clone().set_addr(addr)
 }
 
-/// Who has a slot, by what `CLUSTER SLOTS` says: `[[first, last, [host, port, …], replicas…], …]`.
-fn holder(ranges: &Value, slot: i64) -> Option<(String, u16)> {
-    let Value::Array(ranges) = ranges else { return None };
-    ranges.iter().find_map(|range| {
-        let Value::Array(range) = range else { return None };
-        let [Value::Int(first), Value::Int(last), Value::Array(node), ..] = &range[..] else {
-            return None;
-        };
-        let [host, Value::Int(port), ..] = &node[..] else { return None };
-        if !(*first..=*last).contains(&slot) {
-            return None;
-        }
-        let host: String = redis::from_redis_value_ref(host).ok()?;
-        Some((host, u16::try_from(*port).ok()?))
+fn is_same(one: &ConnectionInfo, other: &ConnectionInfo) -> bool {
+    one.addr().to_string() == other.addr().to_string()
+}
+
+/// What `CLUSTER SLOTS` says: `[[first, last, [host, port, …], replicas…], …]`.
+fn ranges(slots: &Value) -> impl Iterator<Item = (i64, i64, &[Value])> {
+    let ranges = if let Value::Array(ranges) = slots { &ranges[..] } else { &[] };
+    ranges.iter().filter_map(|range| match range {
+        Value::Array(range) => match &range[..] {
+            [Value::Int(first), Value::Int(last), nodes @ ..] => Some((*first, *last, nodes)),
+            _ => None,
+        },
+        _ => None,
     })
+}
+
+fn place(node: &Value) -> Option<Place> {
+    let Value::Array(node) = node else { return None };
+    let [host, Value::Int(port), ..] = &node[..] else { return None };
+    let host: Option<String> = redis::from_redis_value_ref(host).ok()?;
+    Some((host.filter(|host| !host.is_empty()), u16::try_from(*port).ok()?))
+}
+
+/// Who has a slot.
+fn holder(slots: &Value, slot: i64) -> Option<Place> {
+    let mut ranges = ranges(slots);
+    let (.., nodes) = ranges.find(|(first, last, _)| (*first..=*last).contains(&slot))?;
+    place(nodes.first()?)
+}
+
+/// All there are, replicas too.
+fn nodes(slots: &Value) -> BTreeSet<Place> {
+    ranges(slots).flat_map(|(.., nodes)| nodes).filter_map(place).collect()
 }
 
 /// An error without the details of the library.
@@ -174,14 +214,26 @@ mod tests {
     }
 
     #[test]
-    fn a_slot_has_one_holder() {
-        let text = |text: &str| Value::BulkString(text.as_bytes().to_vec());
-        let range = |first, last, host| {
-            let node = Value::Array(vec![text(host), Value::Int(7_000), text("id")]);
-            Value::Array(vec![Value::Int(first), Value::Int(last), node])
+    fn a_slot_has_one_holder_and_all_nodes_are_known() {
+        let node = |host, port| Value::Array(vec![host, Value::Int(port), Value::Nil]);
+        let named = |host: &str, port| node(Value::BulkString(host.as_bytes().to_vec()), port);
+        let range = |first, last, nodes: [Value; 2]| {
+            let [one, two] = nodes;
+            Value::Array(vec![Value::Int(first), Value::Int(last), one, two])
         };
-        let ranges = Value::Array(vec![range(0, 99, "a"), range(100, 200, "b")]);
-        assert_eq!(holder(&ranges, 100), Some(("b".to_owned(), 7_000)));
-        assert_eq!(holder(&ranges, 201), None);
+        let slots = Value::Array(vec![
+            range(0, 99, [named("a", 7_000), named("b", 7_000)]),
+            range(100, 200, [named("b", 7_000), named("a", 7_000)]),
+            range(201, 300, [named("", 7_001), node(Value::Nil, 7_002)]),
+        ]);
+        let at = |host: &str, port| (Some(host.to_owned()), port);
+        assert_eq!(holder(&slots, 100), Some(at("b", 7_000)));
+        assert_eq!(holder(&slots, 201), Some((None, 7_001)), "the one that says so");
+        assert_eq!(holder(&slots, 301), None);
+        let all = BTreeSet::from([at("a", 7_000), at("b", 7_000), (None, 7_001), (None, 7_002)]);
+        assert_eq!(nodes(&slots), all);
+        let seed = &Redis::parse("redis://:pw@c:1").expect("a URL").seeds[0];
+        assert_eq!(moved_to(seed, at("a", 2)).addr().to_string(), "a:2");
+        assert_eq!(moved_to(seed, (None, 2)).addr().to_string(), "c:2");
     }
 }

@@ -121,11 +121,29 @@ impl Drop for RedisServer {
 
 /// A cluster of masters, which has all slots.
 pub fn cluster(size: usize) -> Vec<RedisServer> {
+    join(size, 0)
+}
+
+/// So many masters, and after them as many replicas.
+pub fn cluster_with_replicas(masters: usize) -> Vec<RedisServer> {
+    let servers = join(2 * masters, 1);
+    let since = Instant::now();
+    for replica in &servers[masters..] {
+        while !replica.cli(&["INFO", "replication"]).contains("master_link_status:up") {
+            assert!(since.elapsed() < PATIENCE, "the replicas do not follow");
+            std::thread::sleep(Duration::from_millis(20));
+        }
+    }
+    servers
+}
+
+fn join(size: usize, replicas: usize) -> Vec<RedisServer> {
     let servers: Vec<_> = (0..size).map(|_| RedisServer::start_one(true)).collect();
     let places: Vec<String> = servers.iter().map(|s| format!("127.0.0.1:{}", s.port())).collect();
     let mut create = vec!["--cluster", "create"];
     create.extend(places.iter().map(String::as_str));
-    create.push("--cluster-yes");
+    let replicas = replicas.to_string();
+    create.extend(["--cluster-replicas", &replicas, "--cluster-yes"]);
     servers[0].cli(&create);
     let since = Instant::now();
     for server in &servers {

@@ -4,7 +4,7 @@ use serde_json::json;
 use tempfile::tempdir;
 
 use super::{Worker, counts_on, owner};
-use crate::harness::redis::cluster;
+use crate::harness::redis::{cluster, cluster_with_replicas};
 use crate::harness::{Receiver, eventually};
 use crate::{register, settled_totals};
 
@@ -53,4 +53,30 @@ async fn a_cluster_shares_the_work_and_may_lose_a_node() {
     })
     .await;
     all(256).await;
+}
+
+/// The one node that is named goes for good, and its replica takes its place.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn any_node_may_go_after_the_start() {
+    let mut nodes = cluster_with_replicas(3);
+    let worker = Worker::start(&nodes[0].url()).await;
+    let dir = tempdir().unwrap();
+    let server = owner(dir.path(), &nodes[0].url()).await;
+    counts_on(&server, 2).await;
+    let receiver = Receiver::start().await;
+    for _ in 0..64 {
+        register(&server, &receiver.url(), json!({})).await;
+    }
+    nodes[0].kill();
+    eventually("all of it goes through Redis again", || async {
+        let before = server.figure("tidings_releases_total").await;
+        server.post("/api/events", json!({"type": "all.hands", "data": {}})).await.expect(202);
+        for _ in 0..64 {
+            receiver.next().await;
+        }
+        (server.figure("tidings_releases_total").await == before + 64.0).then_some(())
+    })
+    .await;
+    server.stop().await;
+    worker.binary.stop().await;
 }
