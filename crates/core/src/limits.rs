@@ -75,6 +75,8 @@ pub const WORKER_SAYS_MS: i64 = SECOND_MS;
 pub const WORKER_SILENT_MS: i64 = 3 * WORKER_SAYS_MS;
 /// A reply that nobody waits for is kept so long: the time in which a shard changes hands, and more.
 pub const REPLY_KEPT_MS: i64 = 60 * SECOND_MS;
+/// Workers that are looked at. More than Redis has connections for.
+pub const WORKERS_MAX: usize = 1_024;
 /// And so many of them at most.
 pub const REPLIES_KEPT_MAX: usize = 20_000;
 /// Outcomes not yet committed; beyond it no new attempt starts.

@@ -8,7 +8,7 @@ use std::collections::HashMap;
 use std::time::Duration;
 
 use redis::aio::MultiplexedConnection;
-use tidings_core::limits::WORKER_SILENT_MS;
+use tidings_core::limits::{WORKER_CAPACITY, WORKER_SILENT_MS, WORKERS_MAX};
 use tidings_core::time::{MINUTE_MS, Timestamp};
 use tokio::sync::watch;
 
@@ -37,6 +37,9 @@ pub(super) struct Heard {
     pub(super) capacity: usize,
 }
 
+/// A member of the set, whoever has put it there.
+type Scored = (Vec<u8>, f64);
+
 impl Sight {
     /// A moment of ours by the clock of Redis.
     pub(super) fn there(&self, now: Timestamp) -> Timestamp {
@@ -60,10 +63,12 @@ impl Announced {
         format!("{:016x} {}", self.worker, self.capacity)
     }
 
-    fn read(member: &str) -> Option<Self> {
-        let (worker, capacity) = member.split_once(' ')?;
+    fn read(member: &[u8]) -> Option<Self> {
+        let (worker, capacity) = std::str::from_utf8(member).ok()?.split_once(' ')?;
         let worker = WorkerId::from_str_radix(worker, 16).ok()?;
-        Some(Self { worker, capacity: capacity.parse().ok()? })
+        // Whatever it says of itself.
+        let capacity = capacity.parse::<usize>().ok()?.min(WORKER_CAPACITY);
+        Some(Self { worker, capacity })
     }
 }
 
@@ -92,19 +97,20 @@ impl Presence {
 
     pub(super) async fn run(mut self) {
         let mut connection = None;
-        let mut is_away = false;
+        let mut failures: u32 = 0;
         loop {
             let wait = match self.exchange(&mut connection).await {
                 Ok(()) => {
-                    if std::mem::take(&mut is_away) {
+                    if std::mem::take(&mut failures) > 1 {
                         tracing::info!("Redis answers again");
                     }
                     EVERY
                 }
                 Err(error) => {
                     connection = None;
-                    // Said once, however long it lasts.
-                    if !std::mem::replace(&mut is_away, true) {
+                    failures = failures.saturating_add(1);
+                    // Said once, however long it lasts; and not of a connection that broke.
+                    if failures == 2 {
                         tracing::warn!(%error, "Redis does not answer");
                     }
                     AGAIN
@@ -123,10 +129,12 @@ impl Presence {
         let there = self.sight.borrow().there(self.clock.now()).as_millis();
         let mut asked = redis::pipe();
         asked.cmd("TIME");
-        asked.cmd("ZRANGE").arg(&self.key).arg(there - WORKER_SILENT_MS).arg("+inf");
-        asked.arg("BYSCORE").arg("WITHSCORES");
+        // Not those of a future that never comes, either.
+        let (from, to) = (there - WORKER_SILENT_MS, there + WORKER_SILENT_MS);
+        asked.cmd("ZRANGE").arg(&self.key).arg(from).arg(to).arg("BYSCORE");
+        asked.arg("LIMIT").arg(0).arg(WORKERS_MAX).arg("WITHSCORES");
         let sent_at = self.clock.now();
-        let ((seconds, micros), members): ((i64, i64), Vec<(String, i64)>) =
+        let ((seconds, micros), members): ((i64, i64), Vec<Scored>) =
             asked.query_async(connection).await?;
         let now = self.clock.now();
         // The answer was made halfway.
@@ -148,17 +156,18 @@ impl Presence {
         let mut said = redis::pipe();
         said.cmd("ZADD").arg(key).arg(there).arg(announced.member());
         said.cmd("ZREMRANGEBYSCORE").arg(key).arg("-inf").arg(there - MINUTE_MS);
+        said.cmd("ZREMRANGEBYSCORE").arg(key).arg(there + MINUTE_MS).arg("+inf");
         said.query_async(connection).await
     }
 }
 
 impl Sight {
     /// Members with the moments of their last words, there and in order: the last one counts.
-    fn take_in(&mut self, now: Timestamp, ahead_ms: i64, members: &[(String, i64)]) {
+    fn take_in(&mut self, now: Timestamp, ahead_ms: i64, members: &[Scored]) {
         (self.answered_at, self.ahead_ms) = (now, ahead_ms);
         for (member, there) in members {
             if let Some(Announced { worker, capacity }) = Announced::read(member) {
-                let at = Timestamp::from_millis(there - ahead_ms).min(now);
+                let at = Timestamp::from_millis(*there as i64 - ahead_ms).min(now);
                 self.workers.insert(worker, Heard { at, capacity });
             }
         }
@@ -188,15 +197,27 @@ mod tests {
     fn a_worker_is_known_until_it_has_been_silent() {
         let at = |ms| Timestamp::from_millis(1_795_362_000_000 + ms);
         let (mut sight, one) = (Sight::default(), Announced { worker: 1, capacity: 5 });
-        let there = at(40).as_millis();
-        let members = [one.member(), "nonsense".into(), "zz 5".into()].map(|it| (it, there));
+        let there = at(40).as_millis() as f64;
+        let strange = ["nonsense", "zz 5", "2 -5", "3 18446744073709551616"].map(str::to_owned);
+        let members = strange.into_iter().chain([one.member()]).map(|it| (it.into_bytes(), there));
+        let members: Vec<_> = members.chain([(vec![0xff], f64::INFINITY)]).collect();
         sight.take_in(at(0), 40, &members);
-        assert_eq!(sight.workers[&1].capacity, 5);
+        assert_eq!((sight.workers.len(), sight.workers[&1].capacity), (1, 5));
         assert_eq!(sight.there(at(7)), at(47));
         sight.take_in(at(WORKER_SILENT_MS - 1), 0, &[]);
         assert!(sight.workers.contains_key(&1), "a Redis that was emptied knows it in a moment");
         // Its last word is there still, and is old.
         sight.take_in(at(WORKER_SILENT_MS), 40, &members);
         assert!(sight.workers.is_empty());
+    }
+
+    #[test]
+    fn nobody_is_believed_to_take_more_than_a_worker_can() {
+        let (mut sight, now) = (Sight::default(), Timestamp::from_millis(1_795_362_000_000));
+        let boasts = (0..9).map(|n| format!("{n} {}", usize::MAX).into_bytes());
+        let boasts: Vec<_> = boasts.map(|it| (it, now.as_millis() as f64)).collect();
+        sight.take_in(now, 0, &boasts);
+        assert!(sight.workers.values().all(|heard| heard.capacity == WORKER_CAPACITY));
+        assert_eq!(sight.workers.len(), 9);
     }
 }
