@@ -69,16 +69,18 @@ pub const WORKER_CAPACITY: usize = ATTEMPTS_IN_FLIGHT_MAX;
 pub const RELEASE_WAIT_MS: i64 = 3 * SECOND_MS;
 /// For the word that it was taken.
 pub const RELEASE_GRACE_MS: i64 = SECOND_MS / 2;
+/// Where nobody takes what is released, nothing is for so long: some seconds in each of these are lost.
+pub const RELEASE_REST_MS: i64 = 30 * SECOND_MS;
 /// A worker says so often that it is at a request still; one that has said nothing for three times as long
 /// is gone.
 pub const WORKER_SAYS_MS: i64 = SECOND_MS;
 pub const WORKER_SILENT_MS: i64 = 3 * WORKER_SAYS_MS;
-/// A reply that nobody waits for is kept so long: the time in which a shard changes hands, and more.
-pub const REPLY_KEPT_MS: i64 = 60 * SECOND_MS;
 /// Workers that are looked at. More than Redis has connections for.
 pub const WORKERS_MAX: usize = 1_024;
-/// And so many of them at most.
-pub const REPLIES_KEPT_MAX: usize = 20_000;
+/// A reply that nobody waits for is kept so long: the time in which a shard changes hands, and more.
+pub const REPLY_KEPT_MS: i64 = 60 * SECOND_MS;
+/// And so many of them at most, in each group.
+pub const REPLIES_KEPT_MAX: usize = 1_250;
 /// Outcomes not yet committed; beyond it no new attempt starts.
 pub const UNSETTLED_MAX: usize = 20_000;
 /// Rows of one lane and of all lanes in the dispatcher's memory; a row is 112 bytes, and 500 more

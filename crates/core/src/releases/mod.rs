@@ -16,7 +16,8 @@ use serde::{Deserialize, Serialize};
 
 use crate::id::DeliveryId;
 use crate::limits::{
-    RELEASE_GRACE_MS, RELEASE_WAIT_MS, REPLIES_KEPT_MAX, REPLY_KEPT_MS, WORKER_SILENT_MS,
+    RELEASE_GRACE_MS, RELEASE_REST_MS, RELEASE_WAIT_MS, REPLIES_KEPT_MAX, REPLY_KEPT_MS,
+    WORKER_SILENT_MS,
 };
 use crate::time::Timestamp;
 
@@ -50,12 +51,16 @@ pub enum Begun<W, R> {
     Replied(W, R),
 }
 
-/// All releases of one owner. `W` is whoever waits for a reply `R`.
+/// The releases of one owner into one list. `W` is whoever waits for a reply `R`.
 #[derive(Debug)]
 pub struct Releases<W, R> {
     entries: HashMap<Ticket, Entry<W, R>>,
     /// Entries that nobody waits for.
     unawaited: usize,
+    /// When a worker said something last.
+    heard_at: Timestamp,
+    /// Nobody takes what is released; until then nothing is.
+    rests_until: Timestamp,
 }
 
 #[derive(Debug)]
@@ -67,7 +72,7 @@ struct Entry<W, R> {
 #[derive(Debug)]
 enum State<R> {
     /// For a worker.
-    Waiting { until: Timestamp },
+    Waiting { since: Timestamp },
     /// Until more is to be heard.
     Taken { until: Timestamp },
     /// And nobody waits for it.
@@ -76,7 +81,8 @@ enum State<R> {
 
 impl<W, R> Default for Releases<W, R> {
     fn default() -> Self {
-        Self { entries: HashMap::new(), unawaited: 0 }
+        let never = Timestamp::default();
+        Self { entries: HashMap::new(), unawaited: 0, heard_at: never, rests_until: never }
     }
 }
 
@@ -88,10 +94,7 @@ impl<W, R> Releases<W, R> {
         let (begun, state) = match known.map(|entry| entry.state) {
             Some(State::Replied { reply, .. }) => return Begun::Replied(who, reply),
             Some(taken @ State::Taken { .. }) => (Begun::UnderWay, taken),
-            Some(State::Waiting { .. }) | None => {
-                let until = now + RELEASE_WAIT_MS + RELEASE_GRACE_MS;
-                (Begun::Release, State::Waiting { until })
-            }
+            Some(State::Waiting { .. }) | None => (Begun::Release, State::Waiting { since: now }),
         };
         self.entries.insert(ticket, Entry { waiter: Some(who), state });
         begun
@@ -106,6 +109,7 @@ impl<W, R> Releases<W, R> {
 
     /// A worker has taken it, or is at it still.
     pub fn taken(&mut self, ticket: Ticket, now: Timestamp) {
+        self.heard_at = now;
         let taken = State::Taken { until: now + WORKER_SILENT_MS };
         match self.entries.get_mut(&ticket) {
             Some(Entry { state: State::Replied { .. }, .. }) => {}
@@ -116,6 +120,7 @@ impl<W, R> Releases<W, R> {
 
     /// A worker has replied. Whoever waits, if anyone does; else the reply is kept.
     pub fn replied(&mut self, ticket: Ticket, reply: R, now: Timestamp) -> Option<(W, R)> {
+        self.heard_at = now;
         match self.withdraw(ticket) {
             Some(who) => Some((who, reply)),
             None => {
@@ -136,9 +141,28 @@ impl<W, R> Releases<W, R> {
     /// lost.
     pub fn sweep(&mut self, now: Timestamp, silent_ms: i64) -> Vec<W> {
         let gone = self.entries.extract_if(|_, entry| entry.state.is_over(now, silent_ms));
-        let gone: Vec<_> = gone.map(|(_, entry)| entry.waiter).collect();
-        self.unawaited -= gone.iter().filter(|waiter| waiter.is_none()).count();
-        gone.into_iter().flatten().collect()
+        let gone: Vec<_> = gone.map(|(_, entry)| entry).collect();
+        self.unawaited -= gone.iter().filter(|entry| entry.waiter.is_none()).count();
+        let is_ignored =
+            |state: &State<R>| matches!(state, State::Waiting { since } if self.heard_at < *since);
+        if silent_ms < AWAY_MS && gone.iter().any(|entry| is_ignored(&entry.state)) {
+            self.rests_until = now + RELEASE_REST_MS;
+        }
+        gone.into_iter().filter_map(|entry| entry.waiter).collect()
+    }
+
+    /// Something was released, and no worker has taken that or anything since: they cannot, or somebody
+    /// else takes it away. It is tried again later.
+    #[must_use]
+    pub fn rests(&self, now: Timestamp) -> bool {
+        now < self.rests_until
+    }
+
+    /// Whether there is a reply that nobody has waited for yet, or will be one.
+    #[must_use]
+    pub fn knows(&self, ticket: Ticket) -> bool {
+        let is_more = |entry: &Entry<W, R>| !matches!(entry.state, State::Waiting { .. });
+        self.entries.get(&ticket).is_some_and(is_more)
     }
 
     /// Releases that somebody waits for.
@@ -152,7 +176,9 @@ impl<R> State<R> {
     fn is_over(&mut self, now: Timestamp, silent_ms: i64) -> bool {
         let is_away = silent_ms >= AWAY_MS;
         match self {
-            Self::Waiting { until } => now >= *until || is_away,
+            Self::Waiting { since } => {
+                is_away || now.since(*since) >= RELEASE_WAIT_MS + RELEASE_GRACE_MS
+            }
             Self::Taken { until } if is_away => {
                 // No word can come. When one can again, it has a moment.
                 *until = (*until).max(now + AWAY_MS);

@@ -115,3 +115,43 @@ fn what_nobody_waits_for_is_bounded_in_number_and_time() {
     assert!(board.entries.is_empty());
     assert_eq!(board.unawaited, 0);
 }
+
+#[test]
+fn where_nobody_takes_anything_nothing_is_released_for_a_while() {
+    let mut board = Board::default();
+    let (mut ms, lost_after) = (0, RELEASE_WAIT_MS + RELEASE_GRACE_MS);
+    let mut lose = |board: &mut Board, after: i64, silent_ms| {
+        begin(board, ms);
+        assert_eq!(board.sweep(at(ms + after), silent_ms), ["owner"]);
+        ms += 100_000;
+        at(ms - 100_000 + after)
+    };
+    let now = lose(&mut board, lost_after, OPEN);
+    assert!(board.rests(now));
+    assert!(!board.rests(now + RELEASE_REST_MS), "it is tried again");
+    let now = lose(&mut board, AWAY_MS, AWAY_MS);
+    assert!(!board.rests(now), "it was away, and is back when it is back");
+}
+
+#[test]
+fn workers_that_are_busy_are_no_reason_to_rest() {
+    let mut board = Board::default();
+    begin(&mut board, 0);
+    board.begin(ticket(2), "other", at(0));
+    board.taken(ticket(2), at(0));
+    board.taken(ticket(2), at(3_000));
+    assert_eq!(board.sweep(at(RELEASE_WAIT_MS + RELEASE_GRACE_MS), OPEN), ["owner"]);
+    assert!(!board.rests(at(RELEASE_WAIT_MS + RELEASE_GRACE_MS)));
+}
+
+#[test]
+fn what_was_sent_already_or_is_under_way_is_known() {
+    let mut board = Board::default();
+    assert!(!board.knows(ticket(1)));
+    board.begin(ticket(1), "owner", at(0));
+    assert!(!board.knows(ticket(1)), "it may be under way");
+    board.taken(ticket(1), at(0));
+    assert!(board.knows(ticket(1)));
+    board.replied(ticket(2), 200, at(0));
+    assert!(board.knows(ticket(2)));
+}

@@ -10,9 +10,14 @@ use crate::spread::{Order, Spread, Stub};
 
 impl Running {
     /// Who has it sent, if it is not sent here.
-    pub(super) fn spread(&self) -> Option<Arc<Spread>> {
+    pub(super) fn spread(&self, call: u8) -> Option<Arc<Spread>> {
         let spread = self.parts.spread.as_ref()?;
-        spread.takes(self.owed().lane.webhook).then(|| Arc::clone(spread))
+        spread.takes(self.owed().lane.webhook, self.ticket(call)).then(|| Arc::clone(spread))
+    }
+
+    fn ticket(&self, call: u8) -> Ticket {
+        let owed = self.owed();
+        Ticket { delivery: owed.id, attempt: owed.attempts + 1, call }
     }
 
     /// Has the request sent, and takes over what became of it. When that will never be known the delivery
@@ -39,7 +44,7 @@ impl Running {
     /// Sends one of several requests, here or there, and returns what became of it with the body of the
     /// answer; `None` when that will never be known.
     pub(super) async fn call(&self, request: &Request, number: u8) -> Option<(Sent, Vec<u8>)> {
-        let Some(spread) = self.spread() else {
+        let Some(spread) = self.spread(number) else {
             return Some(self.parts.sender.send_and_read(request).await);
         };
         let order = self.order(request, number, true, String::new());
@@ -54,8 +59,7 @@ impl Running {
         whole: bool,
         signature: String,
     ) -> Order<'a> {
-        let owed = self.owed();
-        let ticket = Ticket { delivery: owed.id, attempt: owed.attempts + 1, call };
+        let ticket = self.ticket(call);
         let stub = Stub { started_at: self.started_at, revision: self.revision, signature };
         Order { ticket, request, whole, stub }
     }

@@ -15,6 +15,7 @@ mod place;
 mod presence;
 mod release;
 mod reply;
+mod trouble;
 mod work;
 
 use std::sync::Arc;
@@ -32,6 +33,7 @@ use crate::engine::Inbox;
 use parcel::Postbox;
 use presence::{Announced, Presence, Sight};
 use release::Around;
+use trouble::Troubles;
 use work::WorkerId;
 
 pub use parcel::{Reply, Stub};
@@ -45,7 +47,7 @@ pub const GROUPS: u8 = 16;
 
 /// A connection is there, or a command answered, within this time, or Redis has trouble.
 const PATIENCE: Duration = Duration::from_secs(1);
-/// After an attempt to connect that failed.
+/// After whatever failed, so that no loop is busy with a Redis that refuses at once.
 const AGAIN: Duration = Duration::from_millis(300);
 /// What waits for something to come asks again after so long, so that it notices a stop.
 const LOOK_S: u64 = 1;
@@ -99,7 +101,7 @@ impl Ends {
         // Before it a worker would not know what has waited for too long.
         let _ = tokio::time::timeout(2 * PATIENCE, sight.changed()).await;
         let id = WorkerId::from_le_bytes(clock::random());
-        let at = At { redis, postbox, sight: sight.clone() };
+        let at = At { redis, postbox, sight: sight.clone(), troubles: Troubles::default() };
         let metrics = Arc::clone(&means.metrics);
         let owner = engine.map(|inbox| {
             Spread::start(at.clone(), id, Around { clock: clock.clone(), metrics, inbox })
@@ -136,4 +138,5 @@ struct At {
     redis: Redis,
     postbox: Postbox,
     sight: watch::Receiver<Sight>,
+    troubles: Troubles,
 }

@@ -20,6 +20,9 @@ use super::release::OwnerId;
 use crate::seal::Sealer;
 use crate::sender::Request;
 
+/// An entry that is no request: whoever is about to release leaves it to see whether it can.
+pub(super) const NOTHING: &[u8] = b"";
+
 /// What an owner notes of an attempt, and gets back with the reply: a new owner must be able to write it
 /// down.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]

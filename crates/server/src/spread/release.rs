@@ -9,14 +9,16 @@ use tidings_core::dispatch::Signal;
 use tidings_core::id::WebhookId;
 use tidings_core::limits::{ATTEMPTS_IN_FLIGHT_MAX, RELEASE_WAIT_MS, RELEASES_MAX, REPLY_KEPT_MS};
 use tidings_core::releases::{AWAY_MS, Begun, Releases, Ticket};
+use tidings_core::time::Timestamp;
 use tokio::sync::{mpsc, oneshot, watch};
 use tokio::task::JoinSet;
 
-use super::parcel::{Parcel, Postbox, Reply, Report, Stub};
+use super::parcel::{NOTHING, Parcel, Postbox, Reply, Report, Stub};
 use super::place::Redis;
 use super::presence::Sight;
+use super::trouble::{Trouble, Troubles, Work};
 use super::work::WorkerId;
-use super::{AGAIN, At, FORGOTTEN_S, GROUPS, group, reply};
+use super::{AGAIN, At, FORGOTTEN_S, GROUPS, LOOK_S, group, reply};
 use crate::clock::{self, Clock};
 use crate::engine::Inbox;
 use crate::metrics::Metrics;
@@ -52,7 +54,6 @@ pub struct Spread {
     pub(super) clock: Clock,
     metrics: Arc<Metrics>,
     inbox: Inbox,
-    board: Mutex<Releases<oneshot::Sender<Reply>, Reply>>,
     groups: Vec<Outgoing>,
     sight: watch::Receiver<Sight>,
     /// The worker in this process.
@@ -63,16 +64,22 @@ pub struct Spread {
     is_open: AtomicBool,
     /// Replies to other owners count until then: this one has taken over what was theirs.
     pub(super) heir_until: AtomicI64,
+    pub(super) troubles: Troubles,
     tasks: Mutex<JoinSet<()>>,
 }
 
-/// The requests of one group on their way to Redis.
+type Board = Releases<oneshot::Sender<Reply>, Reply>;
+
+/// The requests of one group on their way to Redis, and what becomes of them.
 #[derive(Debug)]
 struct Outgoing {
+    board: Mutex<Board>,
     queue: mpsc::UnboundedSender<(Ticket, Vec<u8>)>,
     /// There are connections to write and to read.
     writes: AtomicBool,
     reads: AtomicBool,
+    /// Workers take what is released, as far as is known.
+    is_taken_from: AtomicBool,
 }
 
 /// For whom an owner works.
@@ -85,13 +92,14 @@ pub(super) struct Around {
 
 impl Spread {
     pub(super) fn start(at: At, own_worker: WorkerId, around: Around) -> Arc<Self> {
-        let At { redis, postbox, sight } = at;
+        let At { redis, postbox, sight, troubles } = at;
         let Around { clock, metrics, inbox } = around;
         let (groups, queues): (Vec<_>, Vec<_>) = (0..GROUPS)
             .map(|_| {
                 let (queue, taken) = mpsc::unbounded_channel();
-                let (writes, reads) = (false.into(), false.into());
-                (Outgoing { queue, writes, reads }, taken)
+                let (writes, reads, is_taken_from) = (false.into(), false.into(), true.into());
+                let board = Mutex::default();
+                (Outgoing { board, queue, writes, reads, is_taken_from }, taken)
             })
             .unzip();
         // What a former process of this node released may be replied to still.
@@ -103,13 +111,13 @@ impl Spread {
             clock,
             metrics,
             inbox,
-            board: Mutex::default(),
             groups,
             sight,
             own_worker,
             owners: 1.into(),
             is_open: false.into(),
             heir_until: heir_until.into(),
+            troubles,
             tasks: Mutex::default(),
         });
         let mut tasks = JoinSet::new();
@@ -122,13 +130,11 @@ impl Spread {
         spread
     }
 
-    /// Whether what is owed here goes to workers now.
+    /// Whether a worker is to send this, or has already.
     #[must_use]
-    pub fn takes(&self, webhook: WebhookId) -> bool {
-        let outgoing = &self.groups[usize::from(group(webhook))];
-        self.is_open.load(Ordering::Relaxed)
-            && outgoing.writes.load(Ordering::Relaxed)
-            && outgoing.reads.load(Ordering::Relaxed)
+    pub fn takes(&self, webhook: WebhookId, ticket: Ticket) -> bool {
+        let outgoing = self.group(group(webhook));
+        self.is_open.load(Ordering::Relaxed) && outgoing.is_open() || outgoing.board().knows(ticket)
     }
 
     /// Has a request sent, and waits for what became of it: for as long as a worker says that it is at it,
@@ -137,26 +143,26 @@ impl Spread {
         let Order { ticket, request, whole, stub } = order;
         let now = self.clock.now();
         let (who, replied) = oneshot::channel();
-        let begun = self.board().begin(ticket, who, now);
+        let (group, outgoing) = (group(webhook), self.group(group(webhook)));
+        let begun = outgoing.board().begin(ticket, who, now);
         match begun {
             Begun::Replied(_, reply) => return Ok(reply),
             Begun::UnderWay => {}
             Begun::Release => {
                 let start_by = self.sight.borrow().there(now) + RELEASE_WAIT_MS;
-                let group = group(webhook);
                 let parcel = Parcel::new((self.owner, ticket, start_by), request, whole, stub);
                 let sealed = self.postbox.seal_request(group, &parcel);
                 self.metrics.released.increment(1);
-                let _ = self.groups[usize::from(group)].queue.send((ticket, sealed));
+                let _ = outgoing.queue.send((ticket, sealed));
             }
         }
         replied.await.map_err(|_| Lost)
     }
 
     /// Takes in what workers report.
-    pub(super) fn take_in(&self, reports: Vec<Report>) {
+    pub(super) fn take_in(&self, group: u8, reports: Vec<Report>) {
         let now = self.clock.now();
-        let mut board = self.board();
+        let mut board = self.group(group).board();
         for report in reports {
             match report {
                 Report::Taken(tickets) => {
@@ -195,18 +201,30 @@ impl Spread {
     }
 
     pub(super) fn reads(&self, group: u8, does: bool) {
-        self.groups[usize::from(group)].reads.store(does, Ordering::Relaxed);
+        self.group(group).reads.store(does, Ordering::Relaxed);
     }
 
-    fn board(&self) -> MutexGuard<'_, Releases<oneshot::Sender<Reply>, Reply>> {
-        self.board.lock().unwrap_or_else(PoisonError::into_inner)
+    fn group(&self, group: u8) -> &Outgoing {
+        &self.groups[usize::from(group)]
     }
 
-    fn withdraw(&self, requests: impl Iterator<Item = Ticket>) {
-        let mut board = self.board();
+    fn withdraw(&self, group: u8, requests: impl Iterator<Item = Ticket>) {
+        let mut board = self.group(group).board();
         let lost: Vec<_> = requests.filter_map(|ticket| board.withdraw(ticket)).collect();
         drop(board);
         self.metrics.releases_lost.increment(lost.len() as u64);
+    }
+}
+
+impl Outgoing {
+    fn board(&self) -> MutexGuard<'_, Board> {
+        self.board.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn is_open(&self) -> bool {
+        self.writes.load(Ordering::Relaxed)
+            && self.reads.load(Ordering::Relaxed)
+            && self.is_taken_from.load(Ordering::Relaxed)
     }
 }
 
@@ -216,44 +234,66 @@ impl std::fmt::Debug for Spread {
     }
 }
 
-/// Writes the requests of one group into its list, several at once.
+/// Writes the requests of one group into its list. Whenever that fails the group has a rest, in which its
+/// requests are sent here.
 async fn write(
     spread: Arc<Spread>,
     group: u8,
     mut queue: mpsc::UnboundedReceiver<(Ticket, Vec<u8>)>,
 ) {
     let key = spread.postbox.requests(group);
-    let writes = &spread.groups[usize::from(group)].writes;
+    let mut trouble = spread.troubles.of(Work::Write, group);
+    loop {
+        if let Err(error) = write_on(&spread, group, &key, &mut queue, &mut trouble).await {
+            trouble.failed(&error);
+        }
+        tokio::time::sleep(AGAIN).await;
+        while let Ok((ticket, _)) = queue.try_recv() {
+            spread.withdraw(group, std::iter::once(ticket));
+        }
+    }
+}
+
+/// Writes several at once, until one cannot be written.
+async fn write_on(
+    spread: &Spread,
+    group: u8,
+    key: &str,
+    queue: &mut mpsc::UnboundedReceiver<(Ticket, Vec<u8>)>,
+    trouble: &mut Trouble,
+) -> redis::RedisResult<()> {
+    let writes = &spread.group(group).writes;
+    let mut connection = spread.redis.connect(key).await?;
+    // Redis may answer and yet take nothing: it is full, only a replica, or the key is something else.
+    push(&mut connection, key, [NOTHING]).await?;
+    trouble.works();
+    writes.store(true, Ordering::Relaxed);
     let mut batch = Vec::with_capacity(WRITTEN_AT_ONCE);
     loop {
-        let Ok(mut connection) = spread.redis.connect(&key).await else {
-            tokio::time::sleep(AGAIN).await;
-            while let Ok((ticket, _)) = queue.try_recv() {
-                spread.withdraw(std::iter::once(ticket));
-            }
-            continue;
+        let more = queue.recv_many(&mut batch, WRITTEN_AT_ONCE);
+        let written = match tokio::time::timeout(Duration::from_secs(LOOK_S), more).await {
+            Ok(_) => push(&mut connection, key, batch.iter().map(|(_, sealed)| &sealed[..])).await,
+            // A connection that has died in silence is not found out by a request.
+            Err(_) => redis::cmd("PING").query_async(&mut connection).await,
         };
-        writes.store(true, Ordering::Relaxed);
-        while queue.recv_many(&mut batch, WRITTEN_AT_ONCE).await > 0 {
-            if push(&mut connection, &key, &batch).await.is_err() {
-                break;
-            }
-            batch.clear();
+        if written.is_err() {
+            writes.store(false, Ordering::Relaxed);
+            spread.withdraw(group, batch.drain(..).map(|(ticket, _)| ticket));
+            return written;
         }
-        writes.store(false, Ordering::Relaxed);
-        spread.withdraw(batch.drain(..).map(|(ticket, _)| ticket));
+        batch.clear();
     }
 }
 
 async fn push(
     connection: &mut MultiplexedConnection,
     key: &str,
-    batch: &[(Ticket, Vec<u8>)],
+    entries: impl IntoIterator<Item = &[u8]>,
 ) -> redis::RedisResult<()> {
     let mut pushed = redis::pipe();
     pushed.cmd("RPUSH").arg(key);
-    for (_, sealed) in batch {
-        pushed.arg(&sealed[..]);
+    for entry in entries {
+        pushed.arg(entry);
     }
     pushed.cmd("EXPIRE").arg(key).arg(FORGOTTEN_S);
     pushed.query_async(connection).await
@@ -262,28 +302,67 @@ async fn push(
 /// Gives back what is lost, and tells the dispatcher how much it may give out.
 async fn sweep(spread: Arc<Spread>) {
     let mut told = ATTEMPTS_IN_FLIGHT_MAX;
+    let troubles = (0..GROUPS).map(|group| spread.troubles.of(Work::Arrive, group));
+    let mut troubles: Vec<_> = troubles.collect();
+    let mut now = spread.clock.now();
     loop {
         tokio::time::sleep(SWEEP_EVERY).await;
-        let now = spread.clock.now();
+        let before = std::mem::replace(&mut now, spread.clock.now());
+        if now.since(before) >= AWAY_MS {
+            // It is this process that stood still. What came meanwhile is read first.
+            continue;
+        }
         let sight = spread.sight.borrow().clone();
         let silent_ms = sight.silent_ms(now);
-        let takers = sight.workers.iter().filter(|(_, heard)| heard.capacity > 0);
-        let others = takers.filter(|(worker, _)| **worker != spread.own_worker).count();
-        let lost = spread.board().sweep(now, silent_ms);
-        spread.metrics.releases_lost.increment(lost.len() as u64);
-        drop(lost);
+        for (outgoing, trouble) in spread.groups.iter().zip(&mut troubles) {
+            spread.sweep_one(outgoing, trouble, now, silent_ms);
+        }
+        let takers: Vec<_> = sight.workers.iter().filter(|(_, heard)| heard.capacity > 0).collect();
+        let others = takers.iter().filter(|(worker, _)| **worker != spread.own_worker).count();
         let is_open = silent_ms < AWAY_MS && others > 0;
-        spread.metrics.workers.set(if is_open { sight.workers.len() as f64 } else { 0.0 });
+        spread.metrics.workers.set(if is_open { takers.len() as f64 } else { 0.0 });
         if is_open != spread.is_open.swap(is_open, Ordering::Relaxed) {
             say(is_open, others, silent_ms);
         }
-        let capacity: usize = sight.workers.values().map(|heard| heard.capacity).sum();
-        let owners = spread.owners.load(Ordering::Relaxed);
-        let share = (capacity / owners).clamp(1, RELEASES_MAX);
-        let wanted = if is_open { share } else { ATTEMPTS_IN_FLIGHT_MAX };
+        let capacity = takers.iter().map(|(_, heard)| heard.capacity).sum();
+        let wanted = if is_open { spread.share(capacity) } else { ATTEMPTS_IN_FLIGHT_MAX };
         if wanted != told {
             told = wanted;
             spread.inbox.signal(Signal::Capacity(wanted));
+        }
+    }
+}
+
+impl Spread {
+    fn sweep_one(
+        &self,
+        outgoing: &Outgoing,
+        trouble: &mut Trouble,
+        now: Timestamp,
+        silent_ms: i64,
+    ) {
+        let mut board = outgoing.board();
+        let lost = board.sweep(now, silent_ms);
+        let is_taken_from = !board.rests(now);
+        drop(board);
+        self.metrics.releases_lost.increment(lost.len() as u64);
+        let was = outgoing.is_taken_from.swap(is_taken_from, Ordering::Relaxed);
+        match (was, is_taken_from) {
+            (true, false) => trouble.begins(&"no worker takes what is released"),
+            (false, true) => trouble.works(),
+            _ => {}
+        }
+    }
+
+    /// What this owner may have under way, when workers have room for so many. What goes to no worker is
+    /// sent here.
+    fn share(&self, capacity: usize) -> usize {
+        let open = self.groups.iter().filter(|outgoing| outgoing.is_open()).count();
+        let share = (capacity / self.owners.load(Ordering::Relaxed)).clamp(1, RELEASES_MAX);
+        match share.checked_sub(ATTEMPTS_IN_FLIGHT_MAX) {
+            Some(more) => ATTEMPTS_IN_FLIGHT_MAX + more * open / usize::from(GROUPS),
+            None if open == 0 => ATTEMPTS_IN_FLIGHT_MAX,
+            None => share,
         }
     }
 }

@@ -9,10 +9,10 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
 use futures_util::future::join_all;
-use redis::aio::MultiplexedConnection;
 use redis::{Pipeline, RedisResult};
 
 use super::release::{OwnerId, Spread};
+use super::trouble::{Trouble, Work};
 use super::{AGAIN, GROUPS, LOOK_S};
 
 /// Entries read at once, of up to some hundred reports each.
@@ -22,37 +22,41 @@ pub(super) const OWNER: &str = "owner";
 pub(super) const REPORTS: &str = "reports";
 
 /// What `XREAD` answers: of each stream its entries, each an id and its fields.
-type Streams = Option<Vec<(String, Vec<(String, HashMap<String, Vec<u8>>)>)>>;
+type Streams = Option<Vec<(String, Vec<(String, HashMap<Vec<u8>, Vec<u8>>)>)>>;
 
 /// Reads one group for as long as the owner lives.
 pub(super) async fn read(spread: Arc<Spread>, group: u8) {
     let key = spread.postbox.replies(group);
+    let mut trouble = spread.troubles.of(Work::Read, group);
     loop {
-        if let Ok(mut connection) = spread.redis.connect_to_wait(&key).await {
-            spread.reads(group, true);
-            let _ = follow(&spread, group, &key, &mut connection).await;
-            spread.reads(group, false);
+        if let Err(error) = follow(&spread, group, &key, &mut trouble).await {
+            trouble.failed(&error);
         }
+        spread.reads(group, false);
         tokio::time::sleep(AGAIN).await;
     }
 }
 
 /// Until the connection breaks.
-async fn follow(
-    spread: &Spread,
-    group: u8,
-    key: &str,
-    connection: &mut MultiplexedConnection,
-) -> RedisResult<()> {
+async fn follow(spread: &Spread, group: u8, key: &str, trouble: &mut Trouble) -> RedisResult<()> {
+    let mut connection = spread.redis.connect_to_wait(key).await?;
     let mut from = FROM_THE_START.to_owned();
     let mut done: Vec<String> = Vec::new();
+    let mut reads = false;
     loop {
         let mut asked = redis::pipe();
         forget(&mut asked, key, &done);
-        asked.cmd("XREAD").arg("COUNT").arg(READ_AT_ONCE).arg("BLOCK").arg(LOOK_S * 1_000);
+        asked.cmd("XREAD").arg("COUNT").arg(READ_AT_ONCE);
+        if reads {
+            asked.arg("BLOCK").arg(LOOK_S * 1_000);
+        }
         asked.arg("STREAMS").arg(key).arg(&from);
-        let (streams,): (Streams,) = asked.query_async(connection).await?;
+        let (streams,): (Streams,) = asked.query_async(&mut connection).await?;
         done = take_in(spread, group, streams, &mut from);
+        // What is released now can be heard of.
+        reads = true;
+        spread.reads(group, true);
+        trouble.works();
     }
 }
 
@@ -82,12 +86,14 @@ pub(super) async fn read_what_is_there(spread: &Spread) {
 fn take_in(spread: &Spread, group: u8, streams: Streams, from: &mut String) -> Vec<String> {
     let mut done = Vec::new();
     for (id, fields) in streams.into_iter().flatten().flat_map(|(_, entries)| entries) {
-        let owner = fields.get(OWNER).and_then(|owner| std::str::from_utf8(owner).ok());
+        let owner = fields.get(OWNER.as_bytes()).and_then(|owner| std::str::from_utf8(owner).ok());
         let is_own = owner.and_then(|owner| owner.parse().ok()) == Some::<OwnerId>(spread.owner);
         let is_heir = spread.clock.now().as_millis() < spread.heir_until.load(Ordering::Acquire);
         if is_own || is_heir {
-            let reports = fields.get(REPORTS).and_then(|it| spread.postbox.open_reports(group, it));
-            spread.take_in(reports.unwrap_or_default());
+            let reports = fields
+                .get(REPORTS.as_bytes())
+                .and_then(|it| spread.postbox.open_reports(group, it));
+            spread.take_in(group, reports.unwrap_or_default());
         }
         if is_own {
             done.push(id.clone());

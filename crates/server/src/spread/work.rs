@@ -1,24 +1,26 @@
 //! The worker's end: takes requests, sends them, reports what became of them. It needs no store.
 
 use std::collections::HashMap;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 use std::time::Duration;
 
 use redis::RedisResult;
 use redis::aio::MultiplexedConnection;
 use tidings_core::egress::EgressPolicy;
-use tidings_core::limits::WORKER_SAYS_MS;
+use tidings_core::limits::{WORKER_SAYS_MS, WORKER_SILENT_MS};
 use tidings_core::outcome::{FailureKind, Outcome};
 use tidings_core::releases::Ticket;
 use tidings_core::time::Timestamp;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc, watch};
 use tokio::task::JoinSet;
 
-use super::parcel::{Parcel, Postbox, Reply, Report, Slip, Stub};
+use super::parcel::{NOTHING, Parcel, Postbox, Reply, Report, Slip, Stub};
 use super::place::Redis;
 use super::presence::{self, Announced, Sight};
 use super::release::OwnerId;
 use super::reply::{OWNER, REPORTS};
+use super::trouble::{Trouble, Troubles, Work};
 use super::{AGAIN, At, FORGOTTEN_S, GROUPS, LOOK_S};
 use crate::clock::Clock;
 use crate::metrics::Metrics;
@@ -39,7 +41,11 @@ pub(super) type WorkerId = u64;
 struct UnderWay {
     requests: Mutex<HashMap<Ticket, (OwnerId, Timestamp)>>,
     reports: mpsc::UnboundedSender<(OwnerId, Report)>,
+    is_mute: Mute,
 }
+
+/// Nothing can be reported now. Whoever takes more meanwhile would send what its owner gives out again.
+type Mute = Arc<AtomicBool>;
 
 /// A worker that takes requests.
 #[derive(Debug)]
@@ -75,6 +81,7 @@ struct Taker {
     permits: Arc<Semaphore>,
     under_way: Arc<UnderWay>,
     stopping: watch::Receiver<bool>,
+    troubles: Troubles,
 }
 
 impl Worker {
@@ -84,13 +91,21 @@ impl Worker {
         shown: watch::Sender<Option<Announced>>,
         means: Means,
     ) -> Self {
-        let At { redis, postbox, sight } = at;
+        let At { redis, postbox, sight, troubles } = at;
         let (stop, stopping) = watch::channel(false);
         let permits = Arc::new(Semaphore::new(announced.capacity));
         let (mut takers, mut reporters) = (JoinSet::new(), JoinSet::new());
         for group in 0..GROUPS {
             let (reports, written) = mpsc::unbounded_channel();
-            let under_way = Arc::new(UnderWay { requests: Mutex::default(), reports });
+            let is_mute = Mute::default();
+            let reporter = Reporter {
+                redis: redis.clone(),
+                postbox: postbox.clone(),
+                group,
+                is_mute: Arc::clone(&is_mute),
+                trouble: troubles.of(Work::Report, group),
+            };
+            let under_way = Arc::new(UnderWay { requests: Mutex::default(), reports, is_mute });
             tokio::spawn(say_so(Arc::downgrade(&under_way), means.clock.clone()));
             let taker = Taker {
                 group,
@@ -100,9 +115,10 @@ impl Worker {
                 permits: Arc::clone(&permits),
                 under_way,
                 stopping: stopping.clone(),
+                troubles: troubles.clone(),
             };
             takers.spawn(taker.run(redis.clone()));
-            reporters.spawn(report(redis.clone(), postbox.clone(), group, written));
+            reporters.spawn(reporter.run(written));
         }
         shown.send_replace(Some(announced));
         Self { announced, shown, permits, stop, takers, reporters, redis, postbox }
@@ -117,7 +133,11 @@ impl Worker {
             while self.takers.join_next().await.is_some() {}
             let all = u32::try_from(self.announced.capacity).unwrap_or(u32::MAX);
             let _ = self.permits.acquire_many(all).await;
-            while self.reporters.join_next().await.is_some() {}
+            // What cannot be said now is not waited for any longer.
+            let last_words = async { while self.reporters.join_next().await.is_some() {} };
+            let _ =
+                tokio::time::timeout(Duration::from_millis(WORKER_SILENT_MS as u64), last_words)
+                    .await;
         };
         if tokio::time::timeout(deadline, finish).await.is_err() {
             tracing::warn!("what was under way is sent again by others");
@@ -130,38 +150,45 @@ impl Worker {
 impl Taker {
     async fn run(self, redis: Redis) {
         let key = self.postbox.requests(self.group);
-        while !*self.stopping.borrow() {
-            if let Ok(mut connection) = redis.connect_to_wait(&key).await {
-                // The connection broke, or nothing more is to be taken.
-                let _ = self.take(&key, &mut connection).await;
-            } else {
-                tokio::time::sleep(AGAIN).await;
-            }
+        let mut trouble = self.troubles.of(Work::Take, self.group);
+        while let Err(error) = self.take(&redis, &key, &mut trouble).await {
+            trouble.failed(&error);
+            tokio::time::sleep(AGAIN).await;
         }
     }
 
-    async fn take(&self, key: &str, connection: &mut MultiplexedConnection) -> RedisResult<()> {
+    /// Until nothing more is to be taken, or the connection breaks.
+    async fn take(&self, redis: &Redis, key: &str, trouble: &mut Trouble) -> RedisResult<()> {
         let mut stopping = self.stopping.clone();
-        loop {
+        let mut connection = redis.connect_to_wait(key).await?;
+        let mut at_once = 1;
+        while !*stopping.borrow() {
+            if self.under_way.is_mute.load(Ordering::Relaxed) {
+                tokio::time::sleep(AGAIN).await;
+                continue;
+            }
             let mut permits = tokio::select! {
                 biased;
-                _ = stopping.wait_for(|stopping| *stopping) => return Ok(()),
+                _ = stopping.wait_for(|stopping| *stopping) => break,
                 permit = Arc::clone(&self.permits).acquire_owned() => {
                     permit.expect("it is never closed")
                 }
             };
-            // As many more as there are.
-            while permits.num_permits() < TAKEN_AT_ONCE
+            while permits.num_permits() < at_once
                 && let Ok(more) = Arc::clone(&self.permits).try_acquire_owned()
             {
                 permits.merge(more);
             }
             let mut asked = redis::cmd("BLMPOP");
             asked.arg(LOOK_S).arg(1).arg(key).arg("LEFT").arg("COUNT").arg(permits.num_permits());
-            let taken: Option<(String, Vec<Vec<u8>>)> = asked.query_async(connection).await?;
+            let taken: Option<(String, Vec<Vec<u8>>)> = asked.query_async(&mut connection).await?;
+            trouble.works();
             let (_, sealed) = taken.unwrap_or_default();
+            // A group in which little comes does not keep others from what it will not use.
+            at_once = (2 * sealed.len()).clamp(1, TAKEN_AT_ONCE);
             self.begin(sealed, permits);
         }
+        Ok(())
     }
 
     /// Starts what may be started still, and says so.
@@ -169,9 +196,9 @@ impl Taker {
         let now = self.means.clock.now();
         let there = self.sight.borrow().there(now);
         let mut parcels = Vec::with_capacity(sealed.len());
-        for sealed in sealed {
+        for sealed in sealed.iter().filter(|sealed| &sealed[..] != NOTHING) {
             self.means.metrics.requests_taken.increment(1);
-            match self.postbox.open_request(self.group, &sealed) {
+            match self.postbox.open_request(self.group, sealed) {
                 Some(parcel) if there <= parcel.slip.start_by => parcels.push(parcel),
                 _ => self.means.metrics.requests_dropped.increment(1),
             }
@@ -286,29 +313,44 @@ impl Drop for Sending {
 
 /// Writes the reports of one group, however long Redis is away; nothing is taken meanwhile, so there are
 /// never more than the worker has had under way.
-async fn report(
+struct Reporter {
     redis: Redis,
     postbox: Postbox,
     group: u8,
-    mut reports: mpsc::UnboundedReceiver<(OwnerId, Report)>,
-) {
-    let key = postbox.replies(group);
-    let mut connection = None;
-    let mut batch = Vec::new();
-    while reports.recv_many(&mut batch, REPORTED_AT_ONCE).await > 0 {
+    is_mute: Mute,
+    trouble: Trouble,
+}
+
+impl Reporter {
+    async fn run(mut self, mut reports: mpsc::UnboundedReceiver<(OwnerId, Report)>) {
+        let key = self.postbox.replies(self.group);
+        let mut connection = None;
+        let mut batch = Vec::new();
+        while reports.recv_many(&mut batch, REPORTED_AT_ONCE).await > 0 {
+            let said = self.put(&key, batch.drain(..));
+            while let Err(error) = write(&self.redis, &key, &said, &mut connection).await {
+                self.is_mute.store(true, Ordering::Relaxed);
+                self.trouble.failed(&error);
+                tokio::time::sleep(AGAIN).await;
+            }
+            self.is_mute.store(false, Ordering::Relaxed);
+            self.trouble.works();
+        }
+    }
+
+    fn put(&self, key: &str, batch: impl Iterator<Item = (OwnerId, Report)>) -> redis::Pipeline {
         let mut by_owner: HashMap<OwnerId, Vec<Report>> = HashMap::new();
-        for (owner, report) in batch.drain(..) {
+        for (owner, report) in batch {
             by_owner.entry(owner).or_default().push(report);
         }
         let mut said = redis::pipe();
         for (owner, reports) in by_owner {
-            said.cmd("XADD").arg(&key).arg("MAXLEN").arg("~").arg(STREAM_ENTRIES_MAX).arg("*");
-            said.arg(OWNER).arg(owner).arg(REPORTS).arg(postbox.seal_reports(group, &reports));
+            said.cmd("XADD").arg(key).arg("MAXLEN").arg("~").arg(STREAM_ENTRIES_MAX).arg("*");
+            let sealed = self.postbox.seal_reports(self.group, &reports);
+            said.arg(OWNER).arg(owner).arg(REPORTS).arg(sealed);
         }
-        said.cmd("EXPIRE").arg(&key).arg(FORGOTTEN_S).ignore();
-        while let Err(()) = write(&redis, &key, &said, &mut connection).await {
-            tokio::time::sleep(AGAIN).await;
-        }
+        said.cmd("EXPIRE").arg(key).arg(FORGOTTEN_S).ignore();
+        said
     }
 }
 
@@ -317,12 +359,16 @@ async fn write(
     key: &str,
     said: &redis::Pipeline,
     place: &mut Option<MultiplexedConnection>,
-) -> Result<(), ()> {
-    let mut connection = match place.take() {
-        Some(connection) => connection,
-        None => redis.connect(key).await.map_err(|_| ())?,
-    };
-    said.query_async::<redis::Value>(&mut connection).await.map_err(|_| ())?;
+) -> RedisResult<()> {
+    // It may have been closed while there was nothing to say.
+    if let Some(mut connection) = place.take()
+        && said.query_async::<redis::Value>(&mut connection).await.is_ok()
+    {
+        *place = Some(connection);
+        return Ok(());
+    }
+    let mut connection = redis.connect(key).await?;
+    said.query_async::<redis::Value>(&mut connection).await?;
     *place = Some(connection);
     Ok(())
 }

@@ -2,6 +2,7 @@
 //! them, nor on Redis.
 
 mod cluster;
+mod refused;
 mod sending;
 mod trouble;
 

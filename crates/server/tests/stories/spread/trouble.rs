@@ -12,7 +12,7 @@ use crate::{hold, register, settled_totals};
 
 const PUBLISHERS: usize = 4;
 /// Sending goes on after so long, whatever happens.
-const GOES_ON: Duration = Duration::from_secs(5);
+pub(super) const GOES_ON: Duration = Duration::from_secs(5);
 
 #[derive(Debug, Clone, Copy)]
 enum Trouble {
@@ -76,13 +76,13 @@ async fn trouble_under_load_loses_nothing_and_sending_goes_on() {
 }
 
 /// Whether so many deliveries have ended.
-async fn seen_all(server: &Binary, accepted: usize) -> bool {
+pub(super) async fn seen_all(server: &Binary, accepted: usize) -> bool {
     let totals = server.get("/api/stats").await.expect(200)["totals"].take();
     totals["success"].as_u64().expect("a number") as usize > accepted
 }
 
 /// Until more is released, and replied to.
-async fn goes_through_redis(server: &Binary) {
+pub(super) async fn goes_through_redis(server: &Binary) {
     let before = server.figure("tidings_releases_total").await;
     eventually("it goes through Redis", || async {
         (server.figure("tidings_releases_total").await > before + 50.0).then_some(())
