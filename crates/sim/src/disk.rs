@@ -5,7 +5,7 @@
 //! own tests and the crash tests of the real process check. Here it is the ground that the rest
 //! stands on.
 
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::sync::atomic::{AtomicI64, Ordering};
 use std::sync::mpsc::{Receiver, channel};
 use std::sync::{Arc, Mutex};
@@ -19,10 +19,19 @@ use tokio::runtime::Runtime;
 /// A commit that takes longer than this has stalled.
 const STALLED: Duration = Duration::from_secs(10);
 
+/// Where a store is kept.
+#[derive(Debug, Clone)]
+pub enum Place {
+    /// The embedded one, in this directory.
+    Directory(PathBuf),
+    /// In the PostgreSQL database with this URL.
+    Database(String),
+}
+
 /// A store that stops at every step.
 #[derive(Debug)]
 pub struct Disk {
-    dir: PathBuf,
+    place: Place,
     runtime: Runtime,
     clock: Arc<AtomicI64>,
     store: Store,
@@ -30,23 +39,23 @@ pub struct Disk {
 }
 
 impl Disk {
-    /// Opens the store in `dir`.
+    /// Opens the store in its place.
     #[must_use]
-    pub fn open(dir: &Path, now: Timestamp) -> Self {
+    pub fn open(place: Place, now: Timestamp) -> Self {
         let runtime = tokio::runtime::Builder::new_current_thread()
             .enable_all()
             .max_blocking_threads(2)
             .build()
             .expect("a runtime can be built");
         let clock = Arc::new(AtomicI64::new(now.as_millis()));
-        let (store, told) = open(dir, &clock);
-        Self { dir: dir.to_owned(), runtime, clock, store, told: Mutex::new(told) }
+        let (store, told) = open(&place, &clock);
+        Self { place, runtime, clock, store, told: Mutex::new(told) }
     }
 
     /// The process is gone and a new one opens what is on disk.
     pub fn crash(&mut self) {
         self.runtime.block_on(self.store.close());
-        let (store, told) = open(&self.dir, &self.clock);
+        let (store, told) = open(&self.place, &self.clock);
         (self.store, self.told) = (store, Mutex::new(told));
     }
 
@@ -98,11 +107,14 @@ impl Disk {
     }
 }
 
-fn open(dir: &Path, clock: &Arc<AtomicI64>) -> (Store, Receiver<Vec<Committed>>) {
+fn open(place: &Place, clock: &Arc<AtomicI64>) -> (Store, Receiver<Vec<Committed>>) {
     let (tell, told) = channel();
     let clock = Arc::clone(clock);
     let now = Arc::new(move || Timestamp::from_millis(clock.load(Ordering::Relaxed)));
     let sink = Box::new(move |changes| drop(tell.send(changes)));
-    let store = Store::open_sqlite(dir, now, sink).expect("the store opens after every crash");
-    (store, told)
+    let store = match place {
+        Place::Directory(dir) => Store::open_sqlite(dir, now, sink),
+        Place::Database(url) => Store::open_postgres(url, "sim", now, sink),
+    };
+    (store.expect("the store opens after every crash"), told)
 }

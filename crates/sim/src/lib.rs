@@ -1,4 +1,4 @@
-//! Many simulated years: the real core and the real SQLite queue under a seeded world.
+//! Many simulated years: the real core and a real store under a seeded world.
 //!
 //! One seed decides everything: what is published, how receivers behave, how long the network and the
 //! store take, when people pause, cancel and send again, when the process crashes. Time is virtual.
@@ -14,6 +14,7 @@ pub mod random;
 pub mod receiver;
 pub mod world;
 
+pub use disk::Place;
 pub use world::{Summary, run};
 
 /// What went wrong, and with which seed.

@@ -302,3 +302,59 @@ async fn listeners_hear_what_was_accepted_elsewhere() {
         assert_eq!(stream.event().await["data"]["n"], n);
     }
 }
+
+/// Each job has a receiver of its own, so that their lanes are with either node; each report comes in
+/// through another node than the one before.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn the_progress_of_a_job_is_thinned_out_whichever_node_hears_of_it() {
+    const INTERVAL_MS: u64 = 400;
+    let url = database().await;
+    let (a, b) = tokio::join!(Node::start(&url, 10), Node::start(&url, 10));
+    balanced(&[&a, &b]).await;
+    let mut jobs = Vec::new();
+    for n in 0..6 {
+        let receiver = Receiver::start().await;
+        let job = json!({"job_type": "render", "callback_url": receiver.url(),
+            "progress_interval_ms": INTERVAL_MS});
+        let job = if n % 2 == 0 { &a } else { &b }.post("/api/jobs", job).await.expect(202);
+        jobs.push((format!("/api/jobs/{}", job["job_id"].as_str().expect("an id")), receiver));
+    }
+    let since = Instant::now();
+    let mut reports: u32 = 0;
+    while since.elapsed() < Duration::from_millis(6 * INTERVAL_MS) {
+        reports += 1;
+        let percent = (reports / 10).min(99);
+        for (n, (job, _)) in jobs.iter().enumerate() {
+            let node = if (reports as usize + n).is_multiple_of(2) { &a } else { &b };
+            let report = json!({"status": "running", "progress_percent": percent});
+            node.patch(job, report).await.expect(200);
+        }
+    }
+    let lasted = since.elapsed();
+    for (n, (job, _)) in jobs.iter().enumerate() {
+        let node = if n % 2 == 0 { &b } else { &a };
+        node.patch(job, json!({"status": "completed"})).await.expect(200);
+    }
+    settled_totals(&a).await;
+    for (job, receiver) in &jobs {
+        let told = receiver.take().await;
+        let events: Vec<&str> = told.iter().map(|one| one.header("x-webhook-event")).collect();
+        assert_eq!(
+            (events[0], events[events.len() - 1]),
+            ("job.started", "job.completed"),
+            "{job}"
+        );
+        let progress = &told[1..told.len() - 1];
+        assert!(progress.iter().all(|one| one.header("x-webhook-event") == "job.progress"));
+        let most = lasted.as_millis() as u64 / INTERVAL_MS + 1;
+        assert!((2..=most as usize).contains(&progress.len()), "{} of {reports}", progress.len());
+        for (one, next) in progress.iter().zip(&progress[1..]) {
+            let (before, after) = (one.json(), next.json());
+            assert!(before["progress_percent"].as_u64() <= after["progress_percent"].as_u64());
+            // Measured from settlement to attempt; from receipt to receipt it may be less on a busy machine.
+            let gap = next.at.duration_since(one.at);
+            assert!(gap > Duration::from_millis(INTERVAL_MS / 2), "{job}: {gap:?}");
+        }
+        assert_eq!(receiver.most_at_once(), 1, "one at a time");
+    }
+}

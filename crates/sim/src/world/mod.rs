@@ -8,7 +8,6 @@ mod jobs;
 mod people;
 
 use std::collections::{BinaryHeap, HashMap, VecDeque};
-use std::path::Path;
 use std::sync::Arc;
 
 use bytes::Bytes;
@@ -31,7 +30,7 @@ use agenda::{Due, Happening};
 use cast::{Hook, attempt_of, draw_webhook, settings_of};
 
 use crate::Violation;
-use crate::disk::Disk;
+use crate::disk::{Disk, Place};
 use crate::gates::Gates;
 use crate::ledger::Ledger;
 use crate::random::Random;
@@ -89,15 +88,15 @@ struct World {
     healed: bool,
 }
 
-/// Lives through one seed in a store under `dir`.
-pub fn run(seed: u64, dir: &Path) -> Result<Summary, Violation> {
-    let mut world = World::new(seed, dir);
+/// Lives through one seed with a new store in this place.
+pub fn run(seed: u64, place: Place) -> Result<Summary, Violation> {
+    let mut world = World::new(seed, place);
     let lived = world.live();
     lived.map(|()| world.summary).map_err(|what| Violation { seed, what })
 }
 
 impl World {
-    fn new(seed: u64, dir: &Path) -> Self {
+    fn new(seed: u64, place: Place) -> Self {
         let mut random = Random::new(seed);
         let ids = IdSource::new(0, 0);
         let mut world = Self {
@@ -105,7 +104,7 @@ impl World {
             happenings: BinaryHeap::new(),
             sequence: 0,
             dispatcher: Dispatcher::new(LIMITS),
-            disk: Disk::open(dir, START),
+            disk: Disk::open(place, START),
             index: Index::default(),
             hooks: HashMap::new(),
             waiting: VecDeque::new(),
