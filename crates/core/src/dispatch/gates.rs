@@ -1,26 +1,37 @@
-//! Gates of one destination: deliveries of a job that wait because another one is on the network.
+//! Gates of one destination: deliveries of a job that wait because another one is on the network, or
+//! because an interval is not over.
 //!
-//! A gate exists only while it is taken; see [`crate::gate`] for what it is good for.
+//! The store keeps intervals; see [`crate::gate`]. Here one is kept as well, among nodes: progress that is
+//! in memory may have been superseded through another node, and the store moves only what it has.
 
 use std::collections::HashMap;
 
 use super::Held;
 use crate::delivery::Owed;
 use crate::id::{DeliveryId, JobId};
+use crate::time::Timestamp;
 
 #[derive(Debug, Default)]
 pub(super) struct Gates {
-    taken: HashMap<JobId, Taken>,
+    closed: HashMap<JobId, Closed>,
     /// Rows that wait at all gates.
     waiting: usize,
 }
 
 #[derive(Debug)]
-struct Taken {
+struct Closed {
     /// Given out, and not settled.
-    by: DeliveryId,
+    by: Option<DeliveryId>,
+    /// For progress.
+    until: Timestamp,
     /// What came to the front of its lane meanwhile.
     waiting: Vec<Owed>,
+}
+
+impl Closed {
+    fn lets_through(&self, owed: &Owed, now: Timestamp) -> bool {
+        self.by.is_none() && (self.until <= now || !is_spaced(owed))
+    }
 }
 
 impl Gates {
@@ -30,34 +41,73 @@ impl Gates {
     }
 
     pub(super) fn holds(&self, id: DeliveryId) -> bool {
-        self.waiting > 0 && self.taken.values().any(|taken| has(taken, id).is_some())
+        self.waiting > 0 && self.closed.values().any(|closed| has(closed, id).is_some())
     }
 
-    /// Takes the row's gate and gives the row back; or keeps the row until the gate is free.
-    pub(super) fn enter(&mut self, owed: Owed, held: &mut Held) -> Option<Owed> {
+    /// Takes the row's gate and gives the row back; or keeps the row until the gate is open.
+    pub(super) fn enter(&mut self, owed: Owed, now: Timestamp, held: &mut Held) -> Option<Owed> {
         let Some(gate) = owed.gate else { return Some(owed) };
-        match self.taken.get_mut(&gate.job) {
-            Some(taken) => {
-                held.take_in(&owed);
-                self.waiting += 1;
-                taken.waiting.push(owed);
-                None
-            }
-            None => {
-                self.taken.insert(gate.job, Taken { by: owed.id, waiting: Vec::new() });
-                Some(owed)
-            }
+        let closed = self.closed.entry(gate.job).or_insert_with(|| Closed {
+            by: None,
+            until: Timestamp::default(),
+            waiting: Vec::new(),
+        });
+        if !closed.lets_through(&owed, now) {
+            held.take_in(&owed);
+            self.waiting += 1;
+            closed.waiting.push(owed);
+            return None;
         }
+        closed.by = Some(owed.id);
+        if let Some(until) = gate.closed_until(now) {
+            closed.until = until;
+        }
+        Some(owed)
     }
 
-    /// What was given out has landed: its gate is free, and who waited there goes back to its lane.
-    pub(super) fn leave(&mut self, id: DeliveryId, job: JobId, held: &mut Held) -> Vec<Owed> {
-        if self.taken.get(&job).is_none_or(|taken| taken.by != id) {
+    /// What was given out has landed; those that its gate lets through now go back to their lanes. With
+    /// `keeps_intervals` progress waits for the end of one.
+    pub(super) fn leave(
+        &mut self,
+        id: DeliveryId,
+        job: JobId,
+        (now, keeps_intervals): (Timestamp, bool),
+        held: &mut Held,
+    ) -> Vec<Owed> {
+        let Some(closed) = self.closed.get_mut(&job).filter(|closed| closed.by == Some(id)) else {
+            return Vec::new();
+        };
+        closed.by = None;
+        if !keeps_intervals {
+            closed.until = Timestamp::default();
+        }
+        let (through, stay) = std::mem::take(&mut closed.waiting)
+            .into_iter()
+            .partition(|owed| closed.lets_through(owed, now));
+        closed.waiting = stay;
+        if closed.until <= now {
+            self.closed.remove(&job);
+        }
+        self.let_go(&through, held);
+        through
+    }
+
+    /// Intervals are over: who waited for them goes back to the lanes.
+    pub(super) fn open(&mut self, now: Timestamp, held: &mut Held) -> Vec<Owed> {
+        if self.closed.is_empty() {
             return Vec::new();
         }
-        let waiting = self.taken.remove(&job).map(|taken| taken.waiting).unwrap_or_default();
-        self.let_go(&waiting, held);
-        waiting
+        let is_open = |closed: &mut Closed| closed.by.is_none() && closed.until <= now;
+        let open = self.closed.extract_if(|_, closed| is_open(closed));
+        let through: Vec<Owed> = open.flat_map(|(_, closed)| closed.waiting).collect();
+        self.let_go(&through, held);
+        through
+    }
+
+    /// When the first of those that wait for the end of an interval may go on.
+    pub(super) fn opens_at(&self) -> Option<Timestamp> {
+        let waited_for = |closed: &&Closed| closed.by.is_none() && !closed.waiting.is_empty();
+        self.closed.values().filter(waited_for).map(|closed| closed.until).min()
     }
 
     /// Forgets a row that left the queue, or its place in it.
@@ -65,9 +115,9 @@ impl Gates {
         if self.waiting == 0 {
             return;
         }
-        let gone = self.taken.values_mut().find_map(|taken| {
-            let place = has(taken, id)?;
-            Some(taken.waiting.swap_remove(place))
+        let gone = self.closed.values_mut().find_map(|closed| {
+            let place = has(closed, id)?;
+            Some(closed.waiting.swap_remove(place))
         });
         self.let_go(gone.as_slice(), held);
     }
@@ -75,7 +125,7 @@ impl Gates {
     /// Gives back the memory of those that wait: they can be read again.
     pub(super) fn release(&mut self, held: &mut Held) -> Vec<Owed> {
         let all: Vec<Owed> =
-            self.taken.values_mut().flat_map(|taken| taken.waiting.drain(..)).collect();
+            self.closed.values_mut().flat_map(|closed| closed.waiting.drain(..)).collect();
         self.let_go(&all, held);
         all
     }
@@ -86,6 +136,11 @@ impl Gates {
     }
 }
 
-fn has(taken: &Taken, id: DeliveryId) -> Option<usize> {
-    taken.waiting.iter().position(|owed| owed.id == id)
+/// Whether an interval lies between it and others of its gate.
+fn is_spaced(owed: &Owed) -> bool {
+    owed.gate.is_some_and(|gate| gate.step.interval_ms().is_some_and(|ms| ms > 0))
+}
+
+fn has(closed: &Closed, id: DeliveryId) -> Option<usize> {
+    closed.waiting.iter().position(|owed| owed.id == id)
 }

@@ -14,6 +14,7 @@
 mod gates;
 mod lane;
 mod pace;
+mod running;
 mod shards;
 mod webhook;
 
@@ -445,7 +446,7 @@ impl Dispatcher {
             // Planned before the webhook was gone, committed after its queue was ended.
             return self.settle_untried(owed, Status::Failed, Reason::Inactive, now);
         };
-        if self.shards.is_shared && lanes.ordered {
+        if self.shards.is_shared && lanes.comes_from_store(&owed) {
             // Another node may have committed an earlier one: the page has both, in their order.
             lanes.lane(owed.lane.slot).waits_in_store(owed.ready_at, &mut self.held);
         } else {
@@ -527,8 +528,9 @@ impl Dispatcher {
         if let Some(lanes) = self.webhooks.get_mut(&owed.lane.webhook) {
             let job = owed.gate.map(|gate| gate.job);
             lanes.slot_free(owed.id);
-            lanes.landed(owed.lane.slot, owed.id, job, &mut self.held);
-            if self.shards.is_shared && lanes.ordered {
+            let at = (now, self.shards.is_shared);
+            lanes.landed(owed.lane.slot, (owed.id, job), at, &mut self.held);
+            if self.shards.is_shared && lanes.comes_from_store(&owed) {
                 // It is read again, and the store knows of no wait.
                 lanes.wait_until = lanes.wait_until.max(now + RETURNED_RETRY_MS);
             }
@@ -558,7 +560,8 @@ impl Dispatcher {
                     if flight.recheck && again.is_none() {
                         lanes.lane(lane.slot).waits_in_store(Timestamp::default(), &mut self.held);
                     }
-                    lanes.landed(lane.slot, id, flight.job, &mut self.held);
+                    let at = (now, self.shards.is_shared);
+                    lanes.landed(lane.slot, (id, flight.job), at, &mut self.held);
                 }
             }
             lanes.lane(lane.slot).settled_while_paging(id);

@@ -6,6 +6,7 @@ use std::sync::Arc;
 use super::gates::Gates;
 use super::lane::{Head, LaneQueue};
 use super::pace::Pace;
+use super::running::Running;
 use super::{Command, DISABLED_FAILING, DISABLED_GONE, Finished, Held, News, WebhookSettings};
 use crate::delivery::{Lane, Owed, Status};
 use crate::direct::is_lane;
@@ -53,9 +54,7 @@ pub(super) struct WebhookLanes {
     window: u32,
     /// It has succeeded, and not timed out since.
     has_answered: bool,
-    /// Attempts on the network with their starts, oldest first; ended ones leave when they are first.
-    running: VecDeque<(DeliveryId, Timestamp, bool)>,
-    in_flight: u32,
+    running: Running,
     /// Deliveries given out and not settled: their rows are still in the store.
     given_out: usize,
     lanes: BTreeMap<u8, LaneQueue>,
@@ -80,8 +79,7 @@ impl WebhookLanes {
             wait_until: Timestamp::default(),
             window: WINDOW_START,
             has_answered: false,
-            running: VecDeque::new(),
-            in_flight: 0,
+            running: Running::default(),
             given_out: 0,
             lanes: BTreeMap::new(),
             gates: Gates::default(),
@@ -118,8 +116,14 @@ impl WebhookLanes {
         self.lanes.entry(slot).or_default()
     }
 
+    /// Whether a row has a place among others that another node may have accepted before it: it is read
+    /// together with these.
+    pub(super) fn comes_from_store(&self, owed: &Owed) -> bool {
+        self.ordered || owed.gate.is_some()
+    }
+
     pub(super) fn has_anything(&self) -> bool {
-        self.lanes.values().any(|lane| !lane.is_empty())
+        self.gates.waiting() > 0 || self.lanes.values().any(|lane| !lane.is_empty())
     }
 
     /// Lanes of direct deliveries to which nothing is owed: as nobody will say when they are gone,
@@ -175,6 +179,9 @@ impl WebhookLanes {
         slow_allowed: bool,
         held: &mut Held,
     ) -> Turn {
+        for owed in self.gates.open(now, held) {
+            self.lane(owed.lane.slot).admit(owed, held);
+        }
         if self.paused {
             self.give_memory_back(held);
             return Turn::Idle;
@@ -189,7 +196,7 @@ impl WebhookLanes {
             return Turn::Wait(self.wait_until);
         }
         let most = if self.health.is_probing() { 1 } else { self.concurrency.min(self.window) };
-        if self.in_flight >= most {
+        if self.running.count() >= most {
             return Turn::Idle;
         }
         if let Some(until) = self.pace.held_until(now) {
@@ -200,8 +207,10 @@ impl WebhookLanes {
         }
         let slot = match self.pick_slot(now) {
             Ok(slot) => slot,
-            Err(None) => return Turn::Idle,
-            Err(Some(until)) => return Turn::Wait(until),
+            Err(soonest) => {
+                let soonest = soonest.into_iter().chain(self.gates.opens_at()).min();
+                return soonest.map_or(Turn::Idle, Turn::Wait);
+            }
         };
         self.start(slot, now, held)
     }
@@ -212,7 +221,7 @@ impl WebhookLanes {
         let lane = self.lanes.entry(slot).or_default();
         let owed = lane.pop(held).expect("the slot was picked for its first row");
         let expired = owed.expires_at.is_some_and(|expires_at| expires_at <= now);
-        let owed = if expired { Some(owed) } else { self.gates.enter(owed, held) };
+        let owed = if expired { Some(owed) } else { self.gates.enter(owed, now, held) };
         let Some(owed) = owed else { return Turn::Again };
         if ordered {
             let since = lane.head.filter(|head| head.id == owed.id).map_or(now, |head| head.since);
@@ -224,8 +233,7 @@ impl WebhookLanes {
             return Turn::Expired(owed);
         }
         self.pace.spend(now);
-        self.in_flight += 1;
-        self.running.push_back((owed.id, now, true));
+        self.running.started(owed.id, now);
         Turn::Attempt(owed)
     }
 
@@ -254,15 +262,7 @@ impl WebhookLanes {
     /// The last slots are for webhooks that have answered and have no attempt hanging; any other may
     /// have one attempt there, to show what it is.
     fn may_use_the_last_slots(&mut self, now: Timestamp) -> bool {
-        self.in_flight == 0 || (self.has_answered && !self.is_slow(now))
-    }
-
-    /// Whether an attempt of it has been on the network for long.
-    fn is_slow(&mut self, now: Timestamp) -> bool {
-        while self.running.front().is_some_and(|(_, _, running)| !running) {
-            self.running.pop_front();
-        }
-        self.running.front().is_some_and(|(_, since, _)| now.since(*since) > SLOW_ATTEMPT_MS)
+        self.running.count() == 0 || (self.has_answered && !self.running.is_slow(now))
     }
 
     fn give_memory_back(&mut self, held: &mut Held) {
@@ -354,13 +354,7 @@ impl WebhookLanes {
 
     /// An attempt left the network.
     pub(super) fn slot_free(&mut self, id: DeliveryId) {
-        self.in_flight = self.in_flight.saturating_sub(1);
-        if let Some(entry) = self.running.iter_mut().find(|entry| entry.0 == id) {
-            entry.2 = false;
-        }
-        while self.running.front().is_some_and(|(_, _, running)| !running) {
-            self.running.pop_front();
-        }
+        self.running.ended(id);
     }
 
     /// A row left the queue, or its place in it.
@@ -382,7 +376,14 @@ impl WebhookLanes {
     }
 
     /// A delivery that was given out is settled, or came back untried.
-    pub(super) fn landed(&mut self, slot: u8, id: DeliveryId, job: Option<JobId>, held: &mut Held) {
+    /// Among nodes, a gate keeps its interval itself.
+    pub(super) fn landed(
+        &mut self,
+        slot: u8,
+        (id, job): (DeliveryId, Option<JobId>),
+        (now, is_shared): (Timestamp, bool),
+        held: &mut Held,
+    ) {
         self.given_out = self.given_out.saturating_sub(1);
         if let Some(head) = &mut self.lane(slot).head
             && head.id == id
@@ -390,7 +391,7 @@ impl WebhookLanes {
             head.busy = false;
         }
         let Some(job) = job else { return };
-        for owed in self.gates.leave(id, job, held) {
+        for owed in self.gates.leave(id, job, (now, is_shared), held) {
             self.lane(owed.lane.slot).admit(owed, held);
         }
     }

@@ -2,13 +2,26 @@
 
 use super::*;
 use crate::gate::{Gate, Step};
+use crate::shard::ShardSet;
 
 impl Stage {
     /// A delivery that tells of a job becomes owed.
     fn tell(&mut self, webhook: WebhookId, job: i64) -> DeliveryId {
+        self.tell_step(webhook, job, Step::Change)
+    }
+
+    fn tell_step(&mut self, webhook: WebhookId, job: i64, step: Step) -> DeliveryId {
+        let owed = self.owed_step(webhook, job, step);
+        self.rows.insert((owed.lane, owed.ready_at, owed.id), owed.clone());
+        let id = owed.id;
+        self.signal(Signal::Owed(owed));
+        id
+    }
+
+    fn owed_step(&mut self, webhook: WebhookId, job: i64, step: Step) -> Owed {
         self.next_id += 1;
         let lane = Lane { webhook, slot: 0 };
-        let owed = Owed {
+        Owed {
             id: DeliveryId::from_i64(self.next_id),
             tenant: TenantId::from_i64(1),
             lane,
@@ -19,13 +32,9 @@ impl Stage {
             expires_at: None,
             attempts: 0,
             attempts_granted: 0,
-            gate: Some(Gate { job: JobId::from_i64(job), step: Step::Change }),
+            gate: Some(Gate { job: JobId::from_i64(job), step }),
             payload: Payload::Stored,
-        };
-        self.rows.insert((lane, owed.ready_at, owed.id), owed.clone());
-        let id = owed.id;
-        self.signal(Signal::Owed(owed));
-        id
+        }
     }
 
     fn started_ids(&self) -> Vec<i64> {
@@ -180,4 +189,52 @@ fn memory_is_given_back_when_the_webhook_goes() {
     }
     stage.signal(Signal::WebhookGone(webhook));
     assert_eq!(stage.dispatcher.held(), (0, 0));
+}
+
+/// The store moves what it has. Progress that is here, and was superseded through another node, keeps to
+/// the interval all the same.
+#[test]
+fn among_nodes_a_gate_keeps_its_interval() {
+    let mut stage = Stage::new(Limits::default());
+    let webhook = stage.webhook(1, |_| {});
+    let (held, open) = (ShardSet::ALL, ShardSet::ALL);
+    stage.signal(Signal::Shards(Shards { held, open, is_shared: true }));
+    let progress = Step::Progress { interval_ms: 400 };
+    stage.tell_step(webhook, 1, progress);
+    stage.tell_step(webhook, 1, progress);
+    assert_eq!(stage.started_ids(), [1]);
+    stage.pass(50);
+    let first = stage.started.remove(0);
+    stage.finish(first, OK);
+    assert!(stage.started_ids().is_empty(), "the interval is not over");
+    // What is no progress does not wait, and takes the gate meanwhile.
+    stage.tell_step(webhook, 1, Step::Change);
+    assert_eq!(stage.started_ids(), [3]);
+    let change = stage.started.remove(0);
+    stage.finish(change, OK);
+    stage.pass(349);
+    assert!(stage.started_ids().is_empty());
+    stage.pass(1);
+    assert_eq!(stage.started_ids(), [2]);
+    // Gone meanwhile, it is forgotten.
+    let third = stage.tell_step(webhook, 1, progress);
+    stage.end(third);
+    let second = stage.started.remove(0);
+    stage.finish(second, OK);
+    stage.pass(1_000);
+    assert!(stage.started_ids().is_empty());
+    assert_eq!(stage.dispatcher.held(), (0, 0));
+}
+
+#[test]
+fn among_nodes_what_tells_of_a_job_is_read_in_its_order() {
+    let mut stage = Stage::new(Limits::default());
+    let webhook = stage.webhook(1, |_| {});
+    let (held, open) = (ShardSet::ALL, ShardSet::ALL);
+    stage.signal(Signal::Shards(Shards { held, open, is_shared: true }));
+    // Accepted by another node a moment before, and not heard of yet.
+    let earlier = stage.owed_step(webhook, 1, Step::Change);
+    stage.rows.insert((earlier.lane, earlier.ready_at, earlier.id), earlier);
+    stage.tell_step(webhook, 1, Step::Change);
+    assert_eq!(stage.started_ids(), [1]);
 }
