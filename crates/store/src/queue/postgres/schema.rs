@@ -21,6 +21,7 @@ const ADDITIONS: &[(i64, &str)] = &[
     (9, include_str!("schema_9.sql")),
     (10, include_str!("schema_10.sql")),
     (11, include_str!("schema_11.sql")),
+    (12, include_str!("schema_12.sql")),
 ];
 
 /// Older ones are not tested.

@@ -1,0 +1,1 @@
+-- Nothing here: what PostgreSQL believes of the queue is its own affair (see postgres/schema_12.sql).
