@@ -1,10 +1,6 @@
 //! The seeds of the ordinary test run. `TIDINGS_SIM_SEED=n` replays one, `TIDINGS_SIM_SEEDS=n` runs
 //! the first n.
 
-#[path = "../../store/tests/support/postgres.rs"]
-mod postgres;
-
-use postgres::PostgresServer;
 use tidings_sim::{Place, Summary, run};
 
 /// Seeds that once failed, with the story that each tells.
@@ -13,18 +9,13 @@ const REGRESSIONS: [u64; 1] = [
     39,
 ];
 const SEEDS: u64 = 60;
-/// A commit there takes twenty times as long: some seeds of each kind.
-const SEEDS_ON_POSTGRES: u64 = 8;
 
 fn live(seed: u64) -> Summary {
     // Memory, where there is any: commits are what the simulation spends its time on.
     let shm = std::path::Path::new("/dev/shm");
     let dir = if shm.is_dir() { tempfile::tempdir_in(shm) } else { tempfile::tempdir() };
     let dir = dir.expect("a directory can be made");
-    live_in(seed, Place::Directory(dir.path().to_owned()))
-}
-
-fn live_in(seed: u64, place: Place) -> Summary {
+    let place = Place::Directory(dir.path().to_owned());
     run(seed, place).unwrap_or_else(|violation| panic!("{violation}"))
 }
 
@@ -52,14 +43,4 @@ fn seeds() {
 #[test]
 fn a_seed_replays_exactly() {
     assert_eq!(live(7), live(7));
-}
-
-/// The model holds there as well, and the same story is told to its last attempt.
-#[test]
-fn a_seed_is_lived_through_alike_on_postgres() {
-    let server = PostgresServer::quick();
-    for seed in REGRESSIONS.into_iter().chain(0..SEEDS_ON_POSTGRES) {
-        let there = live_in(seed, Place::Database(server.database()));
-        assert_eq!(there, live(seed), "seed {seed}");
-    }
 }

@@ -67,7 +67,7 @@ fn a_newer_schema_is_refused() {
     conn.pragma_update(None, "user_version", 99).expect("written");
     drop(conn);
     let refused = quietly(&dir).expect_err("is refused");
-    assert!(matches!(refused, OpenError::NewerSchema { found: 99, known: 11 }), "{refused}");
+    assert!(matches!(refused, OpenError::NewerSchema { found: 99, .. }), "{refused}");
 }
 
 /// What each version added is taken away again, and comes back.
