@@ -29,6 +29,7 @@ mod value;
 mod write;
 
 pub(crate) use schema::MIGRATIONS;
+use write::Inserts;
 pub(crate) use write::Writing;
 
 /// Where the database and the lock are, in the data directory.
@@ -90,7 +91,8 @@ impl Alone {
             conn.query_row("PRAGMA page_size", [], |row| row.get(0)).map_err(database)?;
         let page_size = page_size.unsigned_abs();
         let checkpoints = Checkpoints::start(&mut conn, helper, page_size, BUSY_TIMEOUT)?;
-        Ok(Self { writing: Writing { conn, checkpoints }, lock })
+        let writing = Writing { conn, checkpoints, inserts: Inserts::default() };
+        Ok(Self { writing, lock })
     }
 }
 

@@ -1,6 +1,8 @@
 //! A transaction of SQLite: every row at once, through statements that are looked up once for a batch
 //! and not once for a row.
 
+use std::cell::OnceCell;
+
 use rusqlite::{
     CachedStatement, Connection, ErrorCode, OptionalExtension as _, ToSql, TransactionBehavior,
     params_from_iter,
@@ -20,6 +22,18 @@ use crate::value::{Row, Value};
 pub(crate) struct Writing {
     pub(super) conn: Connection,
     pub(super) checkpoints: Checkpoints,
+    pub(super) inserts: Inserts,
+}
+
+/// The texts of the statements that insert, by table, each made once: made anew for each batch they were
+/// a tenth of the writer's instructions.
+#[derive(Debug, Default)]
+pub(super) struct Inserts([OnceCell<String>; Table::COUNT]);
+
+impl Inserts {
+    fn text(&self, table: Table) -> &str {
+        self.0[table as usize].get_or_init(|| insert(table.spec()))
+    }
 }
 
 impl Database for Writing {
@@ -61,7 +75,7 @@ impl Writing {
     ) -> Result<T, Trouble> {
         // Dropped on an error, and by a panic that unwinds, it rolls back.
         let tx = self.conn.transaction_with_behavior(TransactionBehavior::Immediate)?;
-        let filled = fill(&mut Filling::new(&tx)?)?;
+        let filled = fill(&mut Filling::new(&tx, &self.inserts)?)?;
         tx.commit()?;
         Ok(filled)
     }
@@ -69,6 +83,7 @@ impl Writing {
 
 struct Filling<'c> {
     conn: &'c Connection,
+    texts: &'c Inserts,
     /// By table, each from its first row on.
     inserts: [Option<CachedStatement<'c>>; Table::COUNT],
     take_owed: CachedStatement<'c>,
@@ -76,9 +91,10 @@ struct Filling<'c> {
 }
 
 impl<'c> Filling<'c> {
-    fn new(conn: &'c Connection) -> rusqlite::Result<Self> {
+    fn new(conn: &'c Connection, texts: &'c Inserts) -> rusqlite::Result<Self> {
         Ok(Self {
             conn,
+            texts,
             inserts: std::array::from_fn(|_| None),
             take_owed: conn.prepare_cached("DELETE FROM queue WHERE id = ? AND attempts = ?")?,
             move_owed: conn.prepare_cached(
@@ -93,7 +109,7 @@ impl Transaction for Filling<'_> {
     fn insert(&mut self, table: Table, row: &[Cell<'_>]) -> Result<(), Trouble> {
         let statement = match &mut self.inserts[table as usize] {
             Some(statement) => statement,
-            none => none.insert(self.conn.prepare_cached(&insert(table.spec()))?),
+            none => none.insert(self.conn.prepare_cached(self.texts.text(table))?),
         };
         for (n, cell) in (1..).zip(row) {
             statement.raw_bind_parameter(n, cell)?;
