@@ -19,10 +19,11 @@ const DELIVERIES_RUN: &str = "SELECT MAX(id), COUNT(*) FROM \
 const EVENTS_RUN: &str = "SELECT MAX(id), COUNT(*) FROM \
      (SELECT id FROM events WHERE id > $1 ORDER BY id LIMIT $2) x";
 /// Rows of the queue that have waited since before `$2`.
-const QUEUE_RUN: &str = "SELECT MAX(id), COUNT(*) FROM \
+pub(super) const QUEUE_RUN: &str = "SELECT MAX(id), COUNT(*) FROM \
      (SELECT id FROM queue WHERE id > $1 AND id < $2 ORDER BY id LIMIT $3) x";
-const AGE: &str = "UPDATE queue SET aged = 1 WHERE id > $1 AND id <= $2";
-const AGE_ONE: &str = "UPDATE queue SET aged = 1 WHERE id = $1";
+pub(super) const AGE: &str = "UPDATE queue SET aged = 1 WHERE id > $1 AND id <= $2";
+pub(super) const AGE_ONE: &str = "UPDATE queue SET aged = 1 WHERE id = $1";
+pub(super) const YOUNGER: &str = "SELECT 1 FROM queue WHERE id > $1 LIMIT 1";
 /// From then on a row of the queue is in the indexes of what waits. Most rows are gone by then, and
 /// cost nothing here.
 const AGED_MS: i64 = 5_000;
@@ -222,8 +223,7 @@ impl Tx<'_> {
             Indexed::All
         };
         if self.upkeep.age_at.is_none_or(|at| at <= self.now) {
-            let younger = "SELECT 1 FROM queue WHERE id > $1 LIMIT 1";
-            let waits = self.row(younger, &[self.upkeep.marks.queue.into()])?.is_some();
+            let waits = self.row(YOUNGER, &[self.upkeep.marks.queue.into()])?.is_some();
             self.upkeep.age_at = waits.then_some(self.now + AGED_MS);
         }
         Ok(indexed)

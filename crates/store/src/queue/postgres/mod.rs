@@ -44,6 +44,8 @@ mod value;
 mod write;
 
 #[cfg(any(test, feature = "conformance"))]
+pub(crate) use connect::SESSION;
+#[cfg(any(test, feature = "conformance"))]
 pub(crate) use fill::HOT;
 #[cfg(any(test, feature = "conformance"))]
 pub(crate) use schema::script;
