@@ -241,7 +241,7 @@ fn on_sqlite_no_growing_table_is_scanned() {
     let mut bad = Vec::new();
     let mut statements = conformance::hot_statements();
     statements.push(SCAN.to_owned());
-    for sql in statements.iter().filter(|sql| !sql.contains("UNNEST")) {
+    for sql in statements.iter().filter(|sql| !sql.contains("::")) {
         let mut statement = file.prepare(&format!("EXPLAIN QUERY PLAN {sql}")).expect("sound");
         let nulls = vec![None::<i64>; statement.parameter_count()];
         let details = statement.query_map(rusqlite::params_from_iter(nulls), |row| row.get(3));

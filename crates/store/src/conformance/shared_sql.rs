@@ -27,6 +27,12 @@ pub fn queue_statements() -> Vec<String> {
     all.filter(|sql| sql.contains(" queue ")).map(|&sql| sql.to_owned()).collect()
 }
 
+/// What marks rows of the queue that have waited, and what writes down how far.
+#[must_use]
+pub fn postgres_aging() -> [&'static str; 2] {
+    batch::AGING
+}
+
 /// What holds for every session on PostgreSQL.
 #[must_use]
 pub fn postgres_session() -> &'static str {

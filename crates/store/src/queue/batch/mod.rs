@@ -43,10 +43,15 @@ pub(crate) const OF_QUEUE: &[&str] = &[
     gates::WAIT,
     index::QUEUE_RUN,
     index::AGE,
+    index::AGE_FREE,
+    index::AGED,
     index::AGE_ONE,
     index::YOUNGER,
     fanout::WITHDRAWN,
 ];
+
+#[cfg(any(test, feature = "conformance"))]
+pub(crate) const AGING: [&str; 2] = [index::AGE_FREE, index::AGED];
 
 /// Something to be applied.
 #[derive(Debug)]
