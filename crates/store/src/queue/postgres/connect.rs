@@ -12,7 +12,7 @@ use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::sync::Notify;
 use tokio::task::JoinHandle;
 use tokio_postgres::config::{Host, SslMode};
-use tokio_postgres::{AsyncMessage, Client, Config, Connection, Error, NoTls};
+use tokio_postgres::{AsyncMessage, CancelToken, Client, Config, Connection, Error, NoTls};
 use tokio_postgres_rustls::MakeRustlsConnect;
 
 use crate::error::OpenError;
@@ -135,6 +135,14 @@ impl Connect {
         let more = format!("{SESSION}; SET statement_timeout = {patience}; LISTEN tidings");
         client.batch_execute(&more).await?;
         Ok(client)
+    }
+
+    /// Asks the database to give up what a session is at.
+    pub(super) async fn cancel(&self, session: &CancelToken) -> Result<(), Error> {
+        match &self.tls {
+            None => session.cancel_query(NoTls).await,
+            Some(tls) => session.cancel_query(tls.clone()).await,
+        }
     }
 
     fn drive(
