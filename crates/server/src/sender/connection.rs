@@ -11,6 +11,7 @@ use std::task::{Context, Poll, Waker, ready};
 
 use tidings_core::outcome::{Answer, Failure};
 use tokio::io::AsyncWrite as _;
+use tokio::task::coop;
 use tokio::time::Instant;
 
 use super::answer::{BODY_BYTES_READ, Reading};
@@ -188,7 +189,11 @@ impl Connection {
     /// sent nothing that was not asked for. Also lets go of the task that drove it last.
     pub(super) fn is_ready(&mut self) -> bool {
         let mut cx = Context::from_waker(Waker::noop());
-        self.is_kept && self.buffer.is_empty() && self.poll_fill(&mut cx).is_pending()
+        self.is_kept
+            && self.buffer.is_empty()
+            && self.poll_fill(&mut cx).is_pending()
+            // A task that has used up its turn is told of nothing, whatever there is to read.
+            && coop::has_budget_remaining()
     }
 
     /// Gives back what an idle connection has no use for.

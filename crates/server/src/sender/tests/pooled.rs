@@ -213,6 +213,42 @@ async fn one_that_was_closed_while_idle_is_passed_over() {
     }
 }
 
+/// A task that has used up its turn reads nothing from any socket, whatever there is to read.
+#[tokio::test]
+async fn one_that_cannot_be_looked_at_is_passed_over() {
+    let (forge, forged) =
+        (Arc::new(tokio::sync::Notify::new()), Arc::new(tokio::sync::Notify::new()));
+    let (may_forge, has_forged) = (forge.clone(), forged.clone());
+    let receiver = Receiver::start(move |number, mut stream| {
+        let (may_forge, has_forged) = (may_forge.clone(), has_forged.clone());
+        async move {
+            while read_request(&mut stream).await.is_some() {
+                stream.write_all(ok("fine").as_bytes()).await.unwrap();
+                if number == 0 {
+                    may_forge.notified().await;
+                    stream.write_all(ok("forged").as_bytes()).await.unwrap();
+                    has_forged.notify_one();
+                }
+            }
+        }
+    })
+    .await;
+    let sender = sender();
+    assert_eq!(answer(post(&sender, &receiver.url()).await).body, "fine");
+    forge.notify_one();
+    forged.notified().await;
+    tokio::task::yield_now().await;
+    std::future::poll_fn(|cx| {
+        while let std::task::Poll::Ready(turn) = tokio::task::coop::poll_proceed(cx) {
+            turn.made_progress();
+        }
+        std::task::Poll::Ready(())
+    })
+    .await;
+    assert_eq!(answer(post(&sender, &receiver.url()).await).body, "fine");
+    assert_eq!(receiver.connections(), 2);
+}
+
 #[tokio::test]
 async fn dropping_an_attempt_closes_its_connection() {
     let (arrived, mut has_arrived) = tokio::sync::mpsc::unbounded_channel();
