@@ -61,7 +61,10 @@ fn read(response: &Response<'_, '_>) -> Result<Head, Failure> {
         }
         said.take(header)?;
     }
-    let is_kept = !said.close && (is_1_1 || said.keep_alive);
+    // A 204 has no body. One that is announced may come all the same, in front of the next answer.
+    let has_surplus =
+        status == 204 && (said.has_coding || said.length.is_some_and(|length| length > 0));
+    let is_kept = !said.close && (is_1_1 || said.keep_alive) && !has_surplus;
     let framing = said.framing(status, is_1_1)?;
     let ends_by_itself = !matches!(framing, Framing::UntilClosed);
     Ok(Head::Final { answer, framing, is_kept: is_kept && ends_by_itself })

@@ -332,6 +332,27 @@ async fn e14_e20_nothing_leaks_into_the_next_answer() {
     }
 }
 
+/// A 204 has no body, but some receivers send the one that they announced, and later than its head.
+#[tokio::test]
+async fn e20_what_a_204_announces_does_not_come_before_the_next_answer() {
+    for announced in ["Content-Length: 5", "Transfer-Encoding: chunked"] {
+        let receiver = Receiver::start(move |_, mut stream| async move {
+            read_request(&mut stream).await;
+            let head = format!("HTTP/1.1 204 No Content\r\n{announced}\r\n\r\n");
+            stream.write_all(head.as_bytes()).await.unwrap();
+            while read_request(&mut stream).await.is_some() {
+                stream.write_all(format!("hello{}", ok("next")).as_bytes()).await.unwrap();
+            }
+        })
+        .await;
+        let sender = sender();
+        for number in 1..=2 {
+            assert_eq!(answer(post(&sender, &receiver.url()).await).status, 204);
+            assert_eq!(receiver.connections(), number);
+        }
+    }
+}
+
 #[tokio::test]
 async fn e15_an_answer_before_the_request() {
     let receiver = Receiver::start(|_, mut stream| async move {
