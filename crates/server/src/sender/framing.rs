@@ -75,19 +75,25 @@ impl Chunk {
                 Self::End => return Piece::End,
                 Self::Size => match httparse::parse_chunk_size(buffer.unread()) {
                     Ok(Status::Complete((length, size))) => {
-                        buffer.take(length);
+                        if !is_size(buffer.take(length)) {
+                            return Piece::Broken;
+                        }
                         *self = if size == 0 { Self::Trailer } else { Self::Data(size) };
                     }
                     Ok(Status::Partial) => return Piece::Wanting,
                     Err(_) => return Piece::Broken,
                 },
-                Self::DataEnd | Self::Trailer => match line(buffer) {
-                    Some(is_empty) => match (*self, is_empty) {
-                        (Self::DataEnd, false) => return Piece::Broken,
-                        (Self::DataEnd, true) => *self = Self::Size,
-                        (_, true) => *self = Self::End,
-                        _ => {}
-                    },
+                Self::DataEnd => match buffer.unread() {
+                    [b'\r', b'\n', ..] => {
+                        buffer.take(2);
+                        *self = Self::Size;
+                    }
+                    [] | [b'\r'] => return Piece::Wanting,
+                    _ => return Piece::Broken,
+                },
+                Self::Trailer => match line(buffer) {
+                    Some(b"\r\n" | b"\n") => *self = Self::End,
+                    Some(_) => {}
                     None => return Piece::Wanting,
                 },
             }
@@ -95,11 +101,16 @@ impl Chunk {
     }
 }
 
-/// Takes a line, and says whether it was empty; `None` while it has no end.
-fn line(buffer: &mut Buffer) -> Option<bool> {
+/// What `httparse` does not mind: a size has a digit, and its line no other end within.
+fn is_size(line: &[u8]) -> bool {
+    line[0].is_ascii_hexdigit()
+        && line.iter().position(|byte| *byte == b'\n') == Some(line.len() - 1)
+}
+
+/// Takes a line, if it has an end.
+fn line(buffer: &mut Buffer) -> Option<&[u8]> {
     let end = buffer.unread().iter().position(|byte| *byte == b'\n')?;
-    let line = buffer.take(end + 1);
-    Some(matches!(line, b"\r\n" | b"\n"))
+    Some(buffer.take(end + 1))
 }
 
 #[cfg(test)]
@@ -142,6 +153,14 @@ mod tests {
             (&b"zz\r\n"[..], &b""[..]),
             (b"-1\r\n", b""),
             (b"11111111111111111\r\n", b""),
+            (b"\r\n\r\n", b""),
+            (b";x\r\n\r\n", b""),
+            (b" 0\r\n\r\n", b""),
+            (b"0x3\r\nabc\r\n0\r\n\r\n", b""),
+            (b"3\nabc\n0\n\n", b""),
+            (b"3;\nabc\r\n0\r\n\r\n", b""),
+            (b"3\r\nabc\r\n\r\n\r\n", b"abc"),
+            (b"3\r\nabc\n0\r\n\r\n", b"abc"),
             (b"3\r\nabcd\r\n", b"abc"),
             (b"3\r\nab", b"ab"),
             (b"3\r\nabc\r\n", b"abc"),

@@ -353,6 +353,17 @@ async fn e20_what_a_204_announces_does_not_come_before_the_next_answer() {
     }
 }
 
+/// What was written for a chunk ends with it: that it does not is known before a line ends.
+#[tokio::test]
+async fn a_chunk_that_does_not_end_is_not_waited_for() {
+    let bytes = "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n3\r\nabcdef";
+    let receiver = Receiver::answering(bytes).await;
+    let sent = sender().send(&request(&receiver.url(), LONG)).await;
+    assert!(sent.duration_ms < 5_000, "{sent:?}");
+    let answer = answer(sent.outcome);
+    assert_eq!((answer.status, &*answer.body, answer.truncated), (200, "abc", true));
+}
+
 #[tokio::test]
 async fn e15_an_answer_before_the_request() {
     let receiver = Receiver::start(|_, mut stream| async move {
