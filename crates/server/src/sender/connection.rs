@@ -45,7 +45,8 @@ struct Unwritten<'a> {
     written: usize,
     /// The part of the body that was not copied.
     body: &'a [u8],
-    is_flushed: bool,
+    /// All is written and flushed, or the connection has broken.
+    is_over: bool,
 }
 
 impl Connection {
@@ -69,33 +70,37 @@ impl Connection {
         self.allowance = ANSWER_BYTES_MAX;
         self.out.clear();
         let copied = message::write(request, &mut self.out)?;
-        let mut unwritten =
-            Unwritten { written: 0, body: &request.body[copied..], is_flushed: false };
-        let (answer, framing) = poll_fn(|cx| self.poll_answer(cx, &mut unwritten)).await?;
-        // Of an answer that came too early the rest of the request is owed, and never sent.
-        self.is_kept &= unwritten.is_flushed;
+        let mut unwritten = Unwritten { written: 0, body: &request.body[copied..], is_over: false };
+        let (answer, framing) = poll_fn(|cx| {
+            let _ = self.poll_write(cx, &mut unwritten);
+            self.poll_head(cx)
+        })
+        .await?;
+        let is_success = answer.is_success();
         reading.answer(answer);
-        self.read_body(framing, reading).await;
+        self.read_body(framing, reading, &mut unwritten).await;
+        // Who says yes before reading all is owed the rest; of a refusal it is never sent.
+        if is_success {
+            poll_fn(|cx| self.poll_write(cx, &mut unwritten)).await;
+        }
+        self.is_kept &= unwritten.is_over;
         Ok(())
     }
 
-    /// Writes as long as there is something to write, and looks for an answer all the while: it may come
-    /// before the request has been read, as the refusal of a large body does.
-    fn poll_answer(
-        &mut self,
-        cx: &mut Context<'_>,
-        unwritten: &mut Unwritten<'_>,
-    ) -> Poll<Result<(Answer, Framing), Failure>> {
-        let written = self.poll_write(cx, unwritten);
-        match (self.poll_head(cx), written) {
-            (Poll::Ready(result), _) => Poll::Ready(result),
-            // What was said before the connection broke has been read by now.
-            (Poll::Pending, Poll::Ready(Err(error))) => Poll::Ready(Err(failure::of_io(&error))),
-            (Poll::Pending, _) => Poll::Pending,
+    /// Writes what there is to write. It is polled while an answer is waited for and read, which may come
+    /// before the request has been read, as the refusal of a large body does. That the connection broke is
+    /// told by reading it, behind what was said before: a write can fail before it is known here that
+    /// there is something to read.
+    fn poll_write(&mut self, cx: &mut Context<'_>, unwritten: &mut Unwritten<'_>) -> Poll<()> {
+        if !unwritten.is_over {
+            let result = ready!(self.poll_write_all(cx, unwritten));
+            self.is_kept &= result.is_ok();
+            unwritten.is_over = true;
         }
+        Poll::Ready(())
     }
 
-    fn poll_write(
+    fn poll_write_all(
         &mut self,
         cx: &mut Context<'_>,
         unwritten: &mut Unwritten<'_>,
@@ -105,12 +110,7 @@ impl Connection {
             let head = &self.out[unwritten.written.min(self.out.len())..];
             let body = &unwritten.body[unwritten.written.saturating_sub(self.out.len())..];
             let written = match (head, body) {
-                ([], []) if unwritten.is_flushed => return Poll::Ready(Ok(())),
-                ([], []) => {
-                    ready!(stream.as_mut().poll_flush(cx))?;
-                    unwritten.is_flushed = true;
-                    return Poll::Ready(Ok(()));
-                }
+                ([], []) => return stream.as_mut().poll_flush(cx),
                 (one, []) | ([], one) => stream.as_mut().poll_write(cx, one),
                 (head, body) => {
                     let both = [IoSlice::new(head), IoSlice::new(body)];
@@ -158,15 +158,26 @@ impl Connection {
     }
 
     /// Reads what is kept of a body. If it breaks off, or has no end, the status stands.
-    async fn read_body(&mut self, mut framing: Framing, reading: &mut Reading) {
+    async fn read_body(
+        &mut self,
+        mut framing: Framing,
+        reading: &mut Reading,
+        unwritten: &mut Unwritten<'_>,
+    ) {
         loop {
             match framing.next(&mut self.buffer) {
                 Piece::Data(data) if reading.data(data) => {}
-                Piece::Wanting => match poll_fn(|cx| self.poll_fill(cx)).await {
-                    Ok(0) if framing == Framing::UntilClosed => return reading.ended(),
-                    Ok(1..) => {}
-                    Ok(0) | Err(_) => return self.is_kept = false,
-                },
+                Piece::Wanting => {
+                    let filled = poll_fn(|cx| {
+                        let _ = self.poll_write(cx, unwritten);
+                        self.poll_fill(cx)
+                    });
+                    match filled.await {
+                        Ok(0) if framing == Framing::UntilClosed => return reading.ended(),
+                        Ok(1..) => {}
+                        Ok(0) | Err(_) => return self.is_kept = false,
+                    }
+                }
                 Piece::End => return reading.ended(),
                 Piece::Data(_) | Piece::Broken => return self.is_kept = false,
             }

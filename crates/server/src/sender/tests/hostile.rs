@@ -486,3 +486,56 @@ async fn noise() {
         assert!(sent.duration_ms < 5_000, "{:?}", String::from_utf8_lossy(bytes));
     }
 }
+
+/// A refusal that is followed by a reset, because the body was not read: it was said, and is heard.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn e15_an_answer_before_a_reset_is_heard() {
+    let receiver = Receiver::start(|_, mut stream| async move {
+        let _ = stream.read(&mut [0; 64]).await;
+        let head = b"HTTP/1.1 413 Too Large\r\nContent-Length: 0\r\nConnection: close\r\n\r\n";
+        stream.write_all(head).await.unwrap();
+    })
+    .await;
+    let sender = sender();
+    let body = Bytes::from(vec![b'x'; 1 << 20]);
+    // Often enough for the moment when a write fails and the reset is not known to the reader yet.
+    for _ in 0..2_000 {
+        let message = Request { body: body.clone(), ..request(&receiver.url(), LONG) };
+        assert_eq!(answer(sender.send(&message).await.outcome).status, 413);
+    }
+}
+
+/// A receiver may say yes first and read afterwards: it gets all of what it said yes to.
+#[tokio::test]
+async fn e15_a_yes_before_the_body_is_read_is_followed_by_the_body() {
+    for (head, rest) in [
+        ("HTTP/1.1 204 No Content\r\n\r\n", ""),
+        ("HTTP/1.1 200 OK\r\nContent-Length: 4\r\n\r\n", "done"),
+    ] {
+        let (got, mut all) = tokio::sync::mpsc::unbounded_channel();
+        let receiver = Receiver::start(move |_, mut stream| {
+            let got = got.clone();
+            async move {
+                let mut request = vec![stream.read_u8().await.unwrap()];
+                stream.write_all(head.as_bytes()).await.unwrap();
+                while !request.ends_with(b"x!") {
+                    assert_ne!(stream.read_buf(&mut request).await.unwrap(), 0, "cut off");
+                }
+                got.send(()).unwrap();
+                stream.write_all(rest.as_bytes()).await.unwrap();
+                while read_request(&mut stream).await.is_some() {
+                    stream.write_all(ok("next").as_bytes()).await.unwrap();
+                }
+            }
+        })
+        .await;
+        let sender = sender();
+        let mut message = request(&receiver.url(), LONG);
+        message.body = ["x".repeat(8 << 20), "!".into()].concat().into();
+        assert_eq!(answer(sender.send(&message).await.outcome).body, rest);
+        all.recv().await.unwrap();
+        // Nothing is owed any more, so the connection can be used again.
+        assert_eq!(answer(post(&sender, &receiver.url()).await).body, "next");
+        assert_eq!(receiver.connections(), 1);
+    }
+}
