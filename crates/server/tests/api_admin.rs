@@ -187,6 +187,7 @@ async fn tenants_do_not_see_each_other() {
     let posing = one.with_header("x-tenant-id", two_id);
     assert_ne!(posing.get("/api/dead-letters").await.expect(200), json!([]));
     admin.with_header("x-tenant-id", "ten_0000000000009").get("/api/events").await.problem(404);
+    acting.with_header("x-tenant-id", "default").get("/api/events").await.problem(404);
     tidings.stop().await;
 }
 

@@ -246,10 +246,11 @@ fn is_this_machine(host: &str) -> bool {
     name.eq_ignore_ascii_case("localhost") || address.is_ok_and(|address| address.is_loopback())
 }
 
-/// The tenant of `X-Tenant-ID`.
+/// The tenant of `X-Tenant-ID`. Given twice it names none: a proxy may have added one of them.
 fn acted_for(headers: &HeaderMap, keyring: &Keyring) -> Result<Option<TenantId>> {
-    let Some(value) = headers.get("x-tenant-id") else { return Ok(None) };
-    let id = value.to_str().ok().and_then(parse_tenant);
+    let mut given = headers.get_all("x-tenant-id").iter();
+    let Some(value) = given.next() else { return Ok(None) };
+    let id = value.to_str().ok().filter(|_| given.next().is_none()).and_then(parse_tenant);
     match id.filter(|&id| keyring.has_tenant(id)) {
         Some(id) => Ok(Some(id)),
         None => Err(Problem::not_found("the tenant of X-Tenant-ID was")),
