@@ -74,8 +74,9 @@ async fn a_list_of_a_thousand_is_taken_whole_or_not_at_all() {
     tidings.post("/api/events", numbered(0..1_001).into()).await.problem(422);
     let mut broken = numbered(0..1_000);
     broken[617]["type"] = "no type".into();
+    broken[618]["type"] = "".into();
     let reply = tidings.post("/api/events", broken.into()).await;
-    assert_eq!(reply.pointers(), ["/617/type"]);
+    assert_eq!(reply.pointers(), ["/617/type", "/618/type"]);
     let answers = tidings.post("/api/events", numbered(0..1_000).into()).await.expect(202);
     let answers = answers.as_array().unwrap();
     assert_eq!(answers.len(), 1_000);

@@ -29,8 +29,8 @@ impl<'a> EventReader<'a> {
         form: &mut Form<'a>,
         client_id: Option<Cow<'a, str>>,
     ) -> Option<Arc<Event>> {
-        let event_type = form.required_text("type").unwrap_or_default();
-        if !event_type.is_empty() && !is_event_type(&event_type) {
+        let event_type = form.required_text("type");
+        if event_type.as_deref().is_some_and(|text| !is_event_type(text)) {
             form.refuse(
                 "type",
                 "must be words of letters, digits and `_`, joined by `.` or `-`, at most 128 bytes",
@@ -59,7 +59,7 @@ impl<'a> EventReader<'a> {
             id: self.app.ids.next(self.now),
             tenant: self.tenant,
             client_id: client_id.map(|id| id.into()),
-            event_type: event_type.into(),
+            event_type: event_type?.into(),
             timestamp,
             ordering_key: ordering_key.map(|key| key.into()),
             deliver_at,

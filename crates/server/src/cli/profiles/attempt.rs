@@ -148,8 +148,8 @@ fn read_event(json: &[u8], now: Timestamp) -> Result<(Told, &[u8]), String> {
         if errors.is_empty() { problem.to_string() } else { errors.join("; ") }
     };
     let mut form = Form::parse(json).map_err(problem)?;
-    let event_type = form.required_text("type").unwrap_or_default().into_owned();
-    if !event_type.is_empty() && !is_event_type(&event_type) {
+    let event_type = form.required_text("type");
+    if event_type.as_deref().is_some_and(|text| !is_event_type(text)) {
         form.refuse("type", "is no event type");
     }
     let id = form.text("id").value().map_or_else(|| "evt_1".to_owned(), |id| id.into_owned());
@@ -169,5 +169,6 @@ fn read_event(json: &[u8], now: Timestamp) -> Result<(Told, &[u8]), String> {
         }
     };
     form.finish().map_err(problem)?;
+    let event_type = event_type.unwrap_or_default().into_owned();
     Ok((Told { id, event_type, timestamp_ms, body: Vec::new(), is_test: false }, data))
 }
