@@ -23,6 +23,7 @@ pub mod nodes;
 mod queue;
 pub mod sources;
 mod store;
+mod tally;
 pub mod transfer;
 mod value;
 

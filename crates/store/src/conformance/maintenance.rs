@@ -113,6 +113,33 @@ pub async fn retention_takes_what_is_old_and_no_total(factory: &dyn Factory) {
     assert_eq!(world.store.webhook_totals(webhook).await, Ok(before));
 }
 
+pub async fn counts_are_the_same_while_they_are_added_up(factory: &dyn Factory) {
+    let mut world = World::new(factory);
+    let webhooks: Vec<_> = (0..40).map(|_| world.webhook_id()).collect();
+    for round in 1..=5 {
+        world.advance(2_000);
+        let owed = world.publish(&webhooks).await;
+        world.succeed(&owed[0]).await;
+        let again = world.retry(&owed[1], 1).await;
+        world.fail(&again).await;
+        let mut before = Vec::new();
+        for webhook in &webhooks {
+            before.push(world.store.webhook_totals(*webhook).await.expect("read"));
+        }
+        assert_eq!((before[0].counts.accepted, before[0].counts.success), (round, round));
+        assert_eq!((before[1].counts.attempts, before[1].counts.failed), (2 * round, round));
+        let reads = async {
+            for _ in 0..20 {
+                assert_eq!(world.store.webhook_totals(webhooks[1]).await, Ok(before[1]));
+            }
+        };
+        tokio::join!(async { world.store.maintain().await.expect("maintained") }, reads);
+        for (webhook, before) in webhooks.iter().zip(before) {
+            assert_eq!(world.store.webhook_totals(*webhook).await, Ok(before));
+        }
+    }
+}
+
 pub async fn retention_keeps_what_is_owed(factory: &dyn Factory) {
     let mut world = World::new(factory);
     let webhook = world.webhook_id();

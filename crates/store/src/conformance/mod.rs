@@ -99,6 +99,7 @@ macro_rules! conformance_suite {
             deleting_a_webhook_ends_its_deliveries
             what_was_taken_while_its_webhook_went_is_delivered
             retention_takes_what_is_old_and_no_total
+            counts_are_the_same_while_they_are_added_up
             retention_keeps_what_is_owed
             candidates_stand_as_their_deliveries_do
             large_candidates_are_left_in_the_store

@@ -6,6 +6,7 @@ use tidings_core::time::{DAY_MS, HOUR_MS, MINUTE_MS, Timestamp};
 
 use crate::error::ReadError;
 use crate::store::Store;
+use crate::tally::{self, Sums};
 use crate::value::Fields;
 
 /// What was counted, and what is owed now.
@@ -71,10 +72,15 @@ macro_rules! sums {
     };
 }
 
+/// The hours that are added up, in one row, and the tallies of the last second: in one statement, so that
+/// none is missed or seen twice while they are added up.
 const WEBHOOK: &str = concat!(
     "SELECT ",
     sums!(),
-    ", SUM(pending), SUM(retrying), MAX(last_at) FROM webhook_hours WHERE webhook = $1 AND hour >= $2"
+    ", SUM(pending), SUM(retrying), MAX(last_at), NULL FROM webhook_hours \
+     WHERE webhook = $1 AND hour >= $2 UNION ALL SELECT NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, \
+     NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, \
+     NULL, counts FROM tallies"
 );
 // One row; with several nodes one of each.
 const TENANT: &str = "SELECT SUM(accepted), SUM(success), SUM(failed), SUM(cancelled), \
@@ -137,15 +143,26 @@ impl Store {
     }
 
     async fn webhook_since_hour(&self, webhook: WebhookId, hour: i64) -> Result<Totals, ReadError> {
-        let rows = self.rows(WEBHOOK, vec![webhook.into(), hour.into()]).await?;
-        let Some(row) = rows.into_iter().next() else { return Ok(Totals::default()) };
-        let mut f = row.fields();
-        Ok(Totals {
-            counts: counts(&mut f)?,
-            pending: sum(&mut f)?,
-            retrying: sum(&mut f)?,
-            last_attempt_at: f.take()?,
-        })
+        let mut all = Sums::default();
+        for row in self.rows(WEBHOOK, vec![webhook.into(), hour.into()]).await? {
+            let mut f = row.fields();
+            let sums = Sums {
+                counts: counts(&mut f)?,
+                pending: sum(&mut f)?,
+                retrying: sum(&mut f)?,
+                last_at: f.take()?,
+            };
+            match f.take::<Option<Vec<u8>>>()? {
+                None => all.merge(&sums),
+                Some(counted) => tally::read(&counted)?
+                    .iter()
+                    .filter(|((of, at), _)| *of == webhook.as_i64() && *at >= hour)
+                    .for_each(|(_, sums)| all.merge(sums)),
+            }
+        }
+        let Sums { counts, pending, retrying, last_at } = all;
+        let last_attempt_at = last_at.map(Timestamp::from_millis);
+        Ok(Totals { counts, pending, retrying, last_attempt_at })
     }
 
     /// A tenant's counts since its creation (without latencies), and what is owed now.

@@ -19,9 +19,6 @@ pub(crate) enum Table {
     TenantTotals,
     TenantMinutes,
     WebhookHours,
-    /// Publishing touches two columns of a row and a settlement most of them: with a thousand
-    /// webhooks in a batch it pays to bind no more than two.
-    WebhookHoursAccepted,
 }
 
 /// How a table is inserted into.
@@ -63,7 +60,7 @@ const LATENCY: &str = "l0 l1 l2 l3 l4 l5 l6 l7 l8 l9 l10 l11 l12 l13 l14 l15";
 
 impl Table {
     /// How many there are.
-    pub(crate) const COUNT: usize = Self::WebhookHoursAccepted as usize + 1;
+    pub(crate) const COUNT: usize = Self::WebhookHours as usize + 1;
 
     pub(crate) const fn spec(self) -> &'static Spec {
         match self {
@@ -200,12 +197,6 @@ impl Table {
                     (Int, "last_at"),
                     (Int, LATENCY),
                 ],
-            },
-            Self::WebhookHoursAccepted => &Spec {
-                name: "webhook_hours",
-                keys: "webhook hour",
-                on_conflict: Add,
-                columns: &[(Int, "webhook hour accepted pending")],
             },
         }
     }

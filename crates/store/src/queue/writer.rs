@@ -149,6 +149,7 @@ impl<D: Database> Writer<D> {
                 works.push(Work::Maintain);
             } else {
                 self.maintain_at = now + MAINTAIN_AFTER_MS;
+                works.extend(self.upkeep.should_fold(now).then_some(Work::Fold));
             }
         }
         // Settlements first: a database may look for all their rows at once.
@@ -229,7 +230,7 @@ impl<D: Database> Writer<D> {
             match work {
                 Work::Job(job) => job.refuse(error.clone()),
                 Work::Fanout(fanout) => fanout.answer.send(Err(error.clone())),
-                Work::Maintain => {}
+                Work::Maintain | Work::Fold => {}
             }
         }
         self.doubt = Some(Doubt { works, done, before });
@@ -272,6 +273,7 @@ impl<D: Database> Writer<D> {
                     self.maintain_at = self.maintain_at.min(again);
                 }
                 Work::Maintain => self.maintain_at = again,
+                Work::Fold => {}
             }
         }
     }
@@ -280,7 +282,7 @@ impl<D: Database> Writer<D> {
     fn finish(&mut self, works: Vec<Work>, done: Vec<Result<Done, WriteError>>) {
         let mut told = Vec::with_capacity(works.len());
         let load = works.len() > 1;
-        let worked = works.iter().any(|work| !matches!(work, Work::Maintain));
+        let worked = works.iter().any(|work| !matches!(work, Work::Maintain | Work::Fold));
         for (work, done) in works.into_iter().zip(done) {
             self.finish_one(work, done, load, &mut told);
         }
@@ -322,6 +324,7 @@ impl<D: Database> Writer<D> {
                 answer.send(Ok(step.more));
                 told.extend(step.told);
             }
+            (Work::Fold, Ok(Done::Folded)) => {}
             (Work::Maintain, Ok(Done::Maintained(step))) => self.maintained(step, load, told),
             (Work::Job(mut job), Err(error)) => job.refuse(error),
             (work, done) => unreachable!("{work:?} did {done:?}"),

@@ -26,6 +26,7 @@ use self::place::Held;
 use self::tables::{TABLES, Whose};
 use crate::catalogue::tenants;
 use crate::error::OpenError;
+use crate::queue::batch::rollup::fold;
 use crate::queue::transaction::{Transaction, Trouble};
 use crate::value::Value;
 
@@ -172,6 +173,8 @@ impl Transfer {
                 return Err(TransferError::NotEmpty(table.name));
             }
         }
+        // What is not added up has no owner to be moved with.
+        while from.run(fold).map_err(reading)? {}
         from.run(|tx| Source::put(tx, Mark { id, whose })).map_err(reading)?;
         to.run(|tx| Target::put(tx, id)).map_err(writing)?;
         Ok(Begun { id, resumed: false, complete: false })

@@ -10,13 +10,15 @@ use tidings_core::time::{HOUR_MS, Timestamp};
 
 use super::index::{Indexed, Watermarks};
 use super::retention::Pass;
-use super::{Applied, Tx};
+use super::{Applied, Tx, rollup};
 use crate::committed::Committed;
 use crate::queue::reads;
 use crate::queue::transaction::{Transaction, Trouble};
 
 /// Rows ended or withdrawn in one step.
 const STEP: usize = 200;
+/// From one adding up of tallies to the next.
+const FOLD_EVERY_MS: i64 = 1_000;
 /// From the end of one retention pass to the next.
 pub(super) const PASS_EVERY_MS: i64 = HOUR_MS;
 
@@ -29,6 +31,9 @@ pub(crate) struct Upkeep {
     pub(super) barriers: [Option<i64>; 3],
     /// When what waits in the queue has waited long enough to be indexed.
     pub(super) age_at: Option<Timestamp>,
+    /// This node has written tallies since it last added them up; when it may do so again.
+    pub(super) has_tallies: bool,
+    pub(super) fold_at: Timestamp,
     /// Events whose fan-out is being written: not to be withdrawn.
     pub(crate) fanouts: HashSet<i64>,
     /// The retention pass that is under way.
@@ -50,7 +55,13 @@ pub(crate) struct Maintained {
 impl Upkeep {
     /// When there is something to do though nothing is written.
     pub(crate) fn next_at(&self) -> Timestamp {
-        self.age_at.map_or(self.next_pass_at, |at| at.min(self.next_pass_at))
+        let fold_at = self.has_tallies.then_some(self.fold_at);
+        [self.age_at, fold_at].into_iter().flatten().fold(self.next_pass_at, Ord::min)
+    }
+
+    /// Whether there are tallies of this node to be added up now.
+    pub(crate) fn should_fold(&self, now: Timestamp) -> bool {
+        self.has_tallies && self.fold_at <= now
     }
 
     pub(crate) fn read(db: &mut dyn Transaction) -> Result<Self, Trouble> {
@@ -99,6 +110,10 @@ impl Tx<'_> {
     /// What comes before retention, if there is any of it, and how far the indexes are.
     fn before_retention(&mut self) -> Applied<(Option<Maintained>, Indexed)> {
         let more = Maintained { more: true, ..Maintained::default() };
+        // Those of a node that is gone, too.
+        if self.upkeep.fold_at <= self.now {
+            self.fold_tallies()?;
+        }
         if self.withdraw_interrupted()? {
             return Ok((Some(more), Indexed::More));
         }
@@ -111,6 +126,14 @@ impl Tx<'_> {
             _ if indexed.contains(&Indexed::Waits) => (None, Indexed::Waits),
             _ => (None, Indexed::All),
         })
+    }
+
+    /// Adds up what batches have counted for webhooks.
+    pub(super) fn fold_tallies(&mut self) -> Applied<()> {
+        let more = rollup::fold(self.db)?;
+        self.upkeep.has_tallies = more;
+        self.upkeep.fold_at = if more { self.now } else { self.now + FOLD_EVERY_MS };
+        Ok(())
     }
 
     /// Takes back part of a fan-out that was interrupted.

@@ -32,7 +32,7 @@ mod index;
 pub(super) mod maintain;
 mod publish;
 mod retention;
-mod rollup;
+pub(crate) mod rollup;
 pub(super) mod seen;
 pub(super) mod settle;
 
@@ -61,6 +61,8 @@ pub(crate) enum Work {
     Fanout(Box<Fanout>),
     /// A step of maintenance.
     Maintain,
+    /// What of it each node does for itself.
+    Fold,
 }
 
 /// What a work did, to be answered and told after the commit.
@@ -73,6 +75,7 @@ pub(crate) enum Done {
     Controlled(Vec<Committed>),
     Stepped(Step),
     Maintained(Maintained),
+    Folded,
 }
 
 /// Why a work was not done.
@@ -127,7 +130,7 @@ pub(super) fn fill(
         }
     }
     tx.db.tell_others(works, &done)?;
-    tx.rollup.flush(tx.db)?;
+    tx.upkeep.has_tallies |= tx.rollup.flush(tx.db)?;
     Ok(done)
 }
 
@@ -149,6 +152,10 @@ impl Tx<'_> {
                 Done::Maintained(self.maintain_all(*afresh)?)
             }
             Work::Maintain => Done::Maintained(self.maintain()?),
+            Work::Fold => {
+                self.fold_tallies()?;
+                Done::Folded
+            }
         })
     }
 

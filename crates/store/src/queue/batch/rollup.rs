@@ -1,17 +1,19 @@
 //! Counts of a batch: noted as it is applied, added up, and written as one row for each tenant and
-//! minute, and each webhook and hour, that it touched. The lanes of direct deliveries are counted for
-//! their tenant alone: nobody asks for the figures of an origin, and there is no end to origins.
+//! minute that it touched, and one [tally](tally) of all webhooks and hours. The lanes of direct deliveries
+//! are counted for their tenant alone: nobody asks for the figures of an origin, and there is no end to
+//! origins.
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 
 use tidings_core::delivery::Status;
 use tidings_core::direct::is_lane;
 use tidings_core::id::{TenantId, WebhookId};
-use tidings_core::stats::Counts;
 use tidings_core::time::{HOUR_MS, MINUTE_MS, Timestamp};
 
 use crate::queue::table::Table;
-use crate::queue::transaction::{Cell, Transaction, Trouble};
+use crate::queue::transaction::{Cell, Fault, Transaction, Trouble};
+use crate::tally::{self, Hour, Sums};
+use crate::value::Value;
 
 /// What a batch has counted so far. A list, so that a change that is rolled back alone can take its
 /// part away again.
@@ -54,15 +56,6 @@ pub(super) enum Noted {
     },
 }
 
-/// The sums of one row.
-#[derive(Debug, Default)]
-struct Sums {
-    counts: Counts,
-    pending: i64,
-    retrying: i64,
-    last_at: Option<i64>,
-}
-
 impl Rollup {
     pub(super) fn note(&mut self, of: (TenantId, WebhookId), at: Timestamp, what: Noted) {
         self.noted.push(Note { tenant: of.0, webhook: of.1, at, what });
@@ -77,118 +70,127 @@ impl Rollup {
         self.noted.truncate(mark);
     }
 
-    /// Writes what was noted.
-    pub(super) fn flush(&mut self, db: &mut dyn Transaction) -> Result<(), Trouble> {
+    /// Writes what was noted; whether webhooks were among it.
+    pub(super) fn flush(&mut self, db: &mut dyn Transaction) -> Result<bool, Trouble> {
         if self.noted.is_empty() {
-            return Ok(());
+            return Ok(false);
         }
         let mut totals: HashMap<i64, Sums> = HashMap::new();
         let mut minutes: HashMap<(i64, i64), Sums> = HashMap::new();
-        let mut hours: HashMap<(i64, i64), Sums> = HashMap::new();
+        let mut hours: HashMap<Hour, Sums> = HashMap::new();
         for note in &self.noted {
             let (tenant, webhook) = (note.tenant.as_i64(), note.webhook.as_i64());
             let ms = note.at.as_millis();
-            totals.entry(tenant).or_default().add(note);
-            minutes.entry((tenant, ms.div_euclid(MINUTE_MS))).or_default().add(note);
+            add(totals.entry(tenant).or_default(), note);
+            add(minutes.entry((tenant, ms.div_euclid(MINUTE_MS))).or_default(), note);
             if !is_lane(note.webhook) {
-                hours.entry((webhook, ms.div_euclid(HOUR_MS))).or_default().add(note);
+                add(hours.entry((webhook, ms.div_euclid(HOUR_MS))).or_default(), note);
             }
         }
         for (&tenant, sums) in &totals {
-            sums.write(db, Table::TenantTotals, [tenant])?;
+            write(sums, db, Table::TenantTotals, [tenant])?;
         }
         for (&(tenant, minute), sums) in &minutes {
-            sums.write(db, Table::TenantMinutes, [tenant, minute])?;
-        }
-        // In order of the webhook, so that neighbours in the tree are touched together.
-        let mut hours: Vec<_> = hours.into_iter().collect();
-        hours.sort_unstable_by_key(|&(key, _)| key);
-        for ((webhook, hour), sums) in hours {
-            sums.write_hour(db, webhook, hour)?;
+            write(sums, db, Table::TenantMinutes, [tenant, minute])?;
         }
         self.noted.clear();
-        Ok(())
+        if hours.is_empty() {
+            return Ok(false);
+        }
+        let bytes = tally::write(hours.iter().map(|(hour, sums)| (*hour, sums)));
+        db.send(TALLY, &[Value::Blob(bytes.into())])?;
+        Ok(true)
     }
 }
 
-impl Sums {
-    fn add(&mut self, note: &Note) {
-        match note.what {
-            Noted::Accepted => {
-                self.counts.accepted += 1;
-                self.pending += 1;
-            }
-            Noted::Attempt { duration_ms, success } => {
-                self.counts.attempts += 1;
-                self.counts.attempts_failed += i64::from(!success);
-                self.counts.latency.add(duration_ms);
-                self.last_at = self.last_at.max(Some(note.at.as_millis()));
-            }
-            Noted::Retrying => {
-                self.pending -= 1;
-                self.retrying += 1;
-            }
-            Noted::Ended { status, tried } => {
-                *self.ended(status) += 1;
-                *self.owed(tried) -= 1;
-            }
-            Noted::Reopened { status } => *self.ended(status) -= 1,
-            Noted::OwedAgain { tried } => *self.owed(tried) += 1,
-        }
-    }
+const TALLY: &str = "INSERT INTO tallies (counts) VALUES ($1)";
+/// Those added up in one step, so that a batch stays short.
+const FOLDED_AT_ONCE: i64 = 1_000;
+const FOLD: &str = "DELETE FROM tallies WHERE id IN (SELECT id FROM tallies ORDER BY id LIMIT $1) \
+     RETURNING counts";
+/// Among nodes each takes what no other is taking.
+const FOLD_FREE: &str = "DELETE FROM tallies WHERE id = ANY (ARRAY(SELECT id FROM tallies ORDER BY id \
+     LIMIT $1 FOR UPDATE SKIP LOCKED)) RETURNING counts";
 
-    fn owed(&mut self, tried: bool) -> &mut i64 {
-        if tried { &mut self.retrying } else { &mut self.pending }
+/// Adds tallies up in the rows of their webhooks; whether there may be more.
+pub(crate) fn fold(db: &mut dyn Transaction) -> Result<bool, Trouble> {
+    let sql = if db.is_shared() { FOLD_FREE } else { FOLD };
+    let tallies = db.rows(sql, &[FOLDED_AT_ONCE.into()])?;
+    let is_more = tallies.len() == FOLDED_AT_ONCE as usize;
+    let mut hours: BTreeMap<Hour, Sums> = BTreeMap::new();
+    for row in tallies {
+        let read = row.fields().take::<Vec<u8>>().and_then(|bytes| tally::read(&bytes));
+        for (hour, sums) in read.map_err(|error| Trouble::new(Fault::Statement, error))? {
+            hours.entry(hour).or_default().merge(&sums);
+        }
     }
+    // In the order of the webhooks, so that neighbours in the tree are touched together.
+    for ((webhook, hour), sums) in &hours {
+        write(sums, db, Table::WebhookHours, [*webhook, *hour])?;
+    }
+    Ok(is_more)
+}
 
-    fn ended(&mut self, status: Status) -> &mut i64 {
-        match status {
-            Status::Success => &mut self.counts.success,
-            Status::Cancelled => &mut self.counts.cancelled,
-            Status::Expired => &mut self.counts.expired,
-            Status::Failed | Status::Pending | Status::Retrying => &mut self.counts.failed,
+fn add(sums: &mut Sums, note: &Note) {
+    match note.what {
+        Noted::Accepted => {
+            sums.counts.accepted += 1;
+            sums.pending += 1;
         }
+        Noted::Attempt { duration_ms, success } => {
+            sums.counts.attempts += 1;
+            sums.counts.attempts_failed += i64::from(!success);
+            sums.counts.latency.add(duration_ms);
+            sums.last_at = sums.last_at.max(Some(note.at.as_millis()));
+        }
+        Noted::Retrying => {
+            sums.pending -= 1;
+            sums.retrying += 1;
+        }
+        Noted::Ended { status, tried } => {
+            *ended(sums, status) += 1;
+            *owed(sums, tried) -= 1;
+        }
+        Noted::Reopened { status } => *ended(sums, status) -= 1,
+        Noted::OwedAgain { tried } => *owed(sums, tried) += 1,
     }
+}
 
-    /// Whether nothing was counted but what was published.
-    fn only_accepted(&self) -> bool {
-        let accepted = self.counts.accepted;
-        self.counts == (Counts { accepted, ..Counts::default() })
-            && (self.pending, self.retrying) == (accepted, 0)
-    }
+fn owed(sums: &mut Sums, tried: bool) -> &mut i64 {
+    if tried { &mut sums.retrying } else { &mut sums.pending }
+}
 
-    fn write_hour(&self, db: &mut dyn Transaction, webhook: i64, hour: i64) -> Result<(), Trouble> {
-        if self.only_accepted() {
-            let accepted = self.counts.accepted.into();
-            let row = [webhook.into(), hour.into(), accepted, accepted];
-            return db.insert(Table::WebhookHoursAccepted, &row);
-        }
-        self.write(db, Table::WebhookHours, [webhook, hour])
+fn ended(sums: &mut Sums, status: Status) -> &mut i64 {
+    match status {
+        Status::Success => &mut sums.counts.success,
+        Status::Cancelled => &mut sums.counts.cancelled,
+        Status::Expired => &mut sums.counts.expired,
+        Status::Failed | Status::Pending | Status::Retrying => &mut sums.counts.failed,
     }
+}
 
-    /// Adds them to a row, in the order of the table's columns.
-    fn write<const KEYS: usize>(
-        &self,
-        db: &mut dyn Transaction,
-        table: Table,
-        key: [i64; KEYS],
-    ) -> Result<(), Trouble> {
-        let mut row = Row::default();
-        row.extend(key);
-        let c = &self.counts;
-        row.extend([c.accepted, c.success, c.failed, c.cancelled, c.expired]);
-        row.extend([c.attempts, c.attempts_failed]);
-        if table != Table::TenantMinutes {
-            row.extend([self.pending, self.retrying]);
-        }
-        if table == Table::WebhookHours {
-            row.push(self.last_at.into());
-        }
-        if table != Table::TenantTotals {
-            row.extend(c.latency.0.iter().map(|&n| i64::try_from(n).unwrap_or(i64::MAX)));
-        }
-        db.insert(table, row.cells())
+/// Adds sums to a row, in the order of the table's columns.
+fn write<const KEYS: usize>(
+    sums: &Sums,
+    db: &mut dyn Transaction,
+    table: Table,
+    key: [i64; KEYS],
+) -> Result<(), Trouble> {
+    let mut row = Row::default();
+    row.extend(key);
+    let c = &sums.counts;
+    row.extend([c.accepted, c.success, c.failed, c.cancelled, c.expired]);
+    row.extend([c.attempts, c.attempts_failed]);
+    if table != Table::TenantMinutes {
+        row.extend([sums.pending, sums.retrying]);
     }
+    if table == Table::WebhookHours {
+        row.push(sums.last_at.into());
+    }
+    if table != Table::TenantTotals {
+        row.extend(c.latency.0.iter().map(|&n| i64::try_from(n).unwrap_or(i64::MAX)));
+    }
+    db.insert(table, row.cells())
 }
 
 /// A row of counts, on the stack.

@@ -23,6 +23,7 @@ const ADDITIONS: &[(i64, &str)] = &[
     (11, include_str!("schema_11.sql")),
     (12, include_str!("schema_12.sql")),
     (13, include_str!("schema_13.sql")),
+    (14, include_str!("schema_14.sql")),
 ];
 
 /// Older ones are not tested.

@@ -105,7 +105,7 @@ impl Gathered {
             Work::Job(Job::Control { control: Control::Cancel { delivery, .. }, .. }) => {
                 self.cancels.push(delivery.as_i64());
             }
-            Work::Job(Job::Control { .. }) => {}
+            Work::Job(Job::Control { .. }) | Work::Fold => {}
         }
     }
 
