@@ -97,7 +97,7 @@ pub(crate) fn read(mut bytes: &[u8]) -> Result<Vec<(Hour, Sums)>, ReadError> {
     let mut hours = Vec::new();
     while !bytes.is_empty() {
         let hour = take_hour(&mut bytes);
-        hours.push(hour.ok_or_else(|| ReadError::Inconsistent("a tally"))?);
+        hours.push(hour.ok_or(ReadError::Inconsistent("a tally"))?);
     }
     Ok(hours)
 }
