@@ -77,7 +77,7 @@ async fn read(parts: &Parts, gained: &Gained) -> Result<(), String> {
         resume(parts, summary, gain, now).await?;
     }
     if let Some(spread) = &parts.spread {
-        spread.inherit().await;
+        spread.inherit(gained.shards.keys().copied()).await;
     }
     if resumed > 0 {
         tracing::info!(shards = gained.shards.len(), lanes = resumed, "resuming");
