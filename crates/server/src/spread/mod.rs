@@ -38,7 +38,7 @@ use line::Line;
 use parcel::Postbox;
 use presence::{Announced, Presence, Sight};
 use release::Around;
-use trouble::Troubles;
+use trouble::{Troubles, Work};
 use work::WorkerId;
 
 pub use parcel::{Reply, Stub};
@@ -101,8 +101,9 @@ impl Ends {
         let clock = means.clock.clone();
         let (shown, announced) = watch::channel(None);
         let (troubles, line) = (Troubles::default(), Line::default());
+        let trouble = troubles.of(Work::Announce, 0);
         let (presence, mut sight) =
-            Presence::new(redis.clone(), &postbox, clock.clone(), announced);
+            Presence::new(redis.clone(), &postbox, clock.clone(), announced, trouble);
         let presence = tokio::spawn(presence.run());
         // Before it a worker would not know what has waited for too long.
         let _ = tokio::time::timeout(2 * PATIENCE, sight.changed()).await;
