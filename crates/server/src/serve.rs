@@ -153,7 +153,7 @@ async fn restore_queue(parts: &Arc<Parts>) -> Result<()> {
     if !lanes.is_empty() {
         tracing::info!(lanes = lanes.len(), "resuming");
         if let Some(spread) = &parts.spread {
-            spread.inherit_own().await;
+            spread.inherit(0..=u8::MAX, true).await;
         }
     }
     for summary in lanes {

@@ -62,6 +62,7 @@ pub struct Spread {
     /// Redis answers, and there is a worker beside this process.
     is_open: AtomicBool,
     pub(super) heir: Heir,
+    started_at: Timestamp,
     pub(super) troubles: Troubles,
     pub(super) line: Line,
     tasks: Mutex<JoinSet<()>>,
@@ -101,6 +102,7 @@ impl Spread {
                 (Outgoing { board, queue, writes, reads, is_taken_from }, taken)
             })
             .unzip();
+        let started_at = clock.now();
         let spread = Arc::new(Self {
             owner: OwnerId::from_le_bytes(clock::random()),
             redis,
@@ -114,6 +116,7 @@ impl Spread {
             owners: 1.into(),
             is_open: false.into(),
             heir: Heir::default(),
+            started_at,
             troubles,
             line,
             tasks: Mutex::default(),
@@ -178,23 +181,19 @@ impl Spread {
         }
     }
 
-    /// Shards of other owners are to be this one's: what was replied to these is read first, and counts
-    /// for the time being.
-    pub async fn inherit(&self, shards: impl IntoIterator<Item = u8>) {
+    /// Shards of another owner, or of a former process, are to be this one's: what was replied to it is read
+    /// first, and counts for the time being. When it was cut off that may have been a moment ago, so workers are
+    /// given the time to say what they are at.
+    pub async fn inherit(&self, shards: impl IntoIterator<Item = u8>, was_cut_off: bool) {
         self.heir.inherit(shards, self.clock.now());
+        // A node that was killed finds its shards still its own.
+        let is_new = self.clock.now().since(self.started_at) < WORKER_SAYS_MS;
+        if (was_cut_off || is_new) && !self.sight.borrow().workers.is_empty() {
+            tokio::time::sleep(Duration::from_millis(WORKER_SAYS_MS as u64) + AGAIN).await;
+        }
         if self.there().is_some() {
             reply::read_what_is_there(self).await;
         }
-    }
-
-    /// All shards are this one's, as they were a former process's. It may have gone a moment ago, so workers
-    /// are given the time to say what they are at.
-    pub async fn inherit_own(&self) {
-        self.heir.inherit(0..=u8::MAX, self.clock.now());
-        if !self.sight.borrow().workers.is_empty() {
-            tokio::time::sleep(Duration::from_millis(WORKER_SAYS_MS as u64) + AGAIN).await;
-        }
-        self.inherit(0..=u8::MAX).await;
     }
 
     /// What time it is at Redis, if it answers.
