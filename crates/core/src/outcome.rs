@@ -155,7 +155,7 @@ impl FailureKind {
 pub struct Headers(String);
 
 impl Headers {
-    /// Adds a header, unless that would exceed [`RESPONSE_HEADERS_BYTES_MAX`]. Bytes beyond ASCII are
+    /// Adds a header, its name in lower case, unless that would exceed [`RESPONSE_HEADERS_BYTES_MAX`]. Bytes beyond ASCII are
     /// taken as Latin-1, so that nothing is lost; line ends, which no parser lets through, become
     /// spaces.
     pub fn push(&mut self, name: &str, value: &[u8]) {
@@ -165,7 +165,9 @@ impl Headers {
         if self.0.capacity() == 0 {
             self.0.reserve(256);
         }
+        let start = self.0.len();
         self.0.push_str(name);
+        self.0[start..].make_ascii_lowercase();
         self.0.push_str(": ");
         match std::str::from_utf8(value) {
             Ok(text) if text.is_ascii() && !text.contains(['\r', '\n']) => self.0.push_str(text),

@@ -14,6 +14,7 @@ use tidings_store::catalogue::tenants::{self, TenantRecord};
 use tidings_store::conformance::{self, Factory, World};
 use tidings_store::transfer::{Place, Transfer};
 use tidings_store::{Change, Now, OpenError, Sink, Store};
+use tokio_postgres::NoTls;
 
 static SERVER: LazyLock<PostgresServer> = LazyLock::new(PostgresServer::quick);
 
@@ -346,4 +347,29 @@ async fn totals(store: &Store, webhook: tidings_core::id::WebhookId) -> String {
     let (tenant, webhook) =
         (store.tenant_totals(TENANT).await, store.webhook_totals(webhook).await);
     format!("{:?} {:?}", tenant.expect("read"), webhook.expect("read"))
+}
+
+/// Whoever opens it next, on the thread that would have to drive the keeper's connection, waits for that lock.
+#[tokio::test]
+async fn whoever_keeps_days_has_left_when_the_store_is_closed() {
+    let database = Database::new();
+    let world = World::new(&database);
+    let (client, connection) = tokio_postgres::connect(&database.0, NoTls).await.expect("connects");
+    tokio::spawn(connection);
+    // Someone reads, so that no day can be made.
+    client.batch_execute("BEGIN; SELECT FROM attempts_rest").await.expect("read");
+    world.advance(DAY_MS);
+    let store = world.store.clone();
+    let keeping = tokio::spawn(async move { store.keep_days().await });
+    // By the lower half of its number.
+    let locks = "SELECT COUNT(*) FROM pg_locks WHERE locktype = 'advisory' AND granted \
+         AND objid = 1852243972 AND database = \
+         (SELECT oid FROM pg_database WHERE datname = current_database())";
+    while database.sql(locks) == "0" {
+        assert!(!keeping.is_finished(), "it keeps the days for as long as someone reads");
+        tokio::task::yield_now().await;
+    }
+    world.store.close().await;
+    assert_eq!(database.sql(locks), "0");
+    keeping.await.expect("no panic").expect("left");
 }

@@ -4,7 +4,7 @@
 #[path = "support/postgres.rs"]
 mod server;
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeSet, HashMap};
 use std::sync::Arc;
 
 use rusqlite::{Connection, StatementStatus, ToSql};
@@ -88,10 +88,6 @@ BEGIN
 END $$;
 ";
 
-/// Plans as they are kept for statements that are prepared once, whatever their arguments.
-const SESSION: &str = "SET plan_cache_mode = force_generic_plan; SET jit = off; \
-     SET enable_hashjoin = off; SET enable_mergejoin = off;";
-
 /// What must be found out: that the look at the plans sees something.
 const SCAN: &str = "SELECT COUNT(response_body) FROM deliveries";
 
@@ -103,32 +99,36 @@ fn on_postgresql_no_growing_table_is_scanned() {
     drop(Store::open_postgres(&url, "a", now(), Box::new(drop)).expect("opens"));
     server.sql("test_0", IN_DAYS);
     server.sql("test_0", MONTH);
-    let mut script = String::from(SESSION);
     let mut statements = conformance::hot_statements();
     statements.push(SCAN.to_owned());
+    let plans = plans(&server, "SET enable_seqscan = on", &statements);
+    let mut bad = BTreeSet::new();
+    for (of, plan) in statements.iter().zip(&plans) {
+        bad.extend(read_whole(plan).map(|line| format!("{line}\n    {of}")));
+    }
+    let (sought, bad): (Vec<_>, Vec<_>) = bad.into_iter().partition(|it| it.ends_with(SCAN));
+    assert!(!sought.is_empty() && bad.is_empty(), "{bad:#?}");
+}
+
+/// Plans as our sessions keep them, for statements that are prepared once, whatever their arguments.
+fn plans(server: &PostgresServer, setting: &str, statements: &[String]) -> Vec<String> {
+    let mut script = format!("{}; {setting};\n", conformance::postgres_session());
     for (n, sql) in statements.iter().enumerate() {
-        let arguments = vec!["NULL"; highest(sql)];
-        let arguments = if arguments.is_empty() {
-            String::new()
-        } else {
-            format!("({})", arguments.join(", "))
-        };
+        let arguments = vec!["NULL"; highest(sql)].join(", ");
+        let arguments = if arguments.is_empty() { arguments } else { format!("({arguments})") };
         script += &format!(
             "SELECT 'plan {n}'; PREPARE p{n} AS {sql}; EXPLAIN EXECUTE p{n}{arguments};\n"
         );
     }
-    let mut bad = BTreeSet::new();
     let told = server.sql("test_0", &script);
-    let mut plans = 0;
-    for plan in told.split("plan ").skip(1) {
-        let (n, plan) = plan.split_once('\n').expect("a plan");
-        let of = &statements[n.parse::<usize>().expect("a number")];
-        bad.extend(read_whole(plan).map(|line| format!("{line}\n    {of}")));
-        plans += 1;
-    }
-    assert_eq!(plans, statements.len());
-    let (sought, bad): (Vec<_>, Vec<_>) = bad.into_iter().partition(|it| it.ends_with(SCAN));
-    assert!(!sought.is_empty() && bad.is_empty(), "{bad:#?}");
+    let plans = told.split("plan ").skip(1).enumerate().map(|(n, plan)| {
+        let (of, plan) = plan.split_once('\n').expect("a plan");
+        assert_eq!(of, n.to_string());
+        plan.to_owned()
+    });
+    let plans: Vec<_> = plans.collect();
+    assert_eq!(plans.len(), statements.len());
+    plans
 }
 
 /// The steps of a plan that read a growing table, or an index of one, from end to end: without a
@@ -182,6 +182,56 @@ fn highest(sql: &str) -> usize {
     numbers.max().unwrap_or(0)
 }
 
+const FULL: &str = "INSERT INTO queue SELECT n, n % 100 + 1, n % 1000, 0, n, 1, n, n, NULL, 0, 0, \
+     CASE WHEN n % 10 = 0 THEN n END, CASE WHEN n % 10 = 0 THEN 1000 END, 1 FROM generate_series(1, 20000) n;";
+const EMPTY: &str = "DELETE FROM queue; ANALYZE queue;";
+/// Each index of the queue with its first column.
+const INDEXES: &str = "SELECT i.relname, a.attname FROM pg_index x JOIN pg_class i ON i.oid = x.indexrelid \
+     JOIN pg_attribute a ON a.attrelid = i.oid AND a.attnum = 1 WHERE x.indrelid = 'queue'::REGCLASS";
+
+/// A queue that was found empty with its pages still there is believed to be empty: then all plans cost the
+/// same, and the worst of them took 1.9 s for 500 settlements where the best takes 1.2 ms.
+#[test]
+fn on_postgresql_a_queue_that_is_taken_for_empty_is_not_read_whole() {
+    let server = PostgresServer::quick();
+    let url = server.database();
+    drop(Store::open_postgres(&url, "a", now(), Box::new(drop)).expect("opens"));
+    let only_by_hand = "ALTER TABLE queue SET (autovacuum_enabled = off);";
+    server.sql("test_0", &format!("{only_by_hand} {FULL} {EMPTY} {FULL}"));
+    let believed = "SELECT reltuples, relpages > 0 FROM pg_class WHERE relname = 'queue'";
+    assert_eq!(server.sql("test_0", believed), "0|t");
+    assert_enters_by_first_columns(&server);
+    server.sql("test_0", "ANALYZE queue");
+    assert_eq!(server.sql("test_0", believed), "20000|t");
+    assert_enters_by_first_columns(&server);
+}
+
+/// A condition on a later column alone reads an index from end to end as well.
+fn assert_enters_by_first_columns(server: &PostgresServer) {
+    let told = server.sql("test_0", INDEXES);
+    let first: HashMap<&str, &str> = told.lines().filter_map(|line| line.split_once('|')).collect();
+    let statements = conformance::queue_statements();
+    let plans = plans(server, "SET enable_seqscan = off", &statements);
+    let (mut bad, mut entered) = (BTreeSet::new(), 0);
+    for (of, plan) in statements.iter().zip(&plans) {
+        let whole = read_whole(plan).filter(|step| step.contains(" on queue"));
+        bad.extend(whole.map(|step| format!("{step}\n    {of}")));
+        let lines: Vec<&str> = plan.lines().collect();
+        for pair in lines.windows(2) {
+            let mut words = pair[0].split(' ');
+            let Some((index, column)) = words.find_map(|word| first.get_key_value(word)) else {
+                continue;
+            };
+            let Some((_, asked)) = pair[1].split_once("Index Cond: ") else { continue };
+            entered += 1;
+            if !asked.contains(&format!("({column} ")) && !asked.contains(&format!("({column},")) {
+                bad.insert(format!("{index}: {asked}\n    {of}"));
+            }
+        }
+    }
+    assert!(entered > statements.len() / 2 && bad.is_empty(), "{entered}, {bad:#?}");
+}
+
 /// SQLite plans without statistics, by what indexes there are.
 #[test]
 fn on_sqlite_no_growing_table_is_scanned() {
@@ -191,7 +241,7 @@ fn on_sqlite_no_growing_table_is_scanned() {
     let mut bad = Vec::new();
     let mut statements = conformance::hot_statements();
     statements.push(SCAN.to_owned());
-    for sql in statements.iter().filter(|sql| !sql.contains("UNNEST")) {
+    for sql in statements.iter().filter(|sql| !sql.contains("::")) {
         let mut statement = file.prepare(&format!("EXPLAIN QUERY PLAN {sql}")).expect("sound");
         let nulls = vec![None::<i64>; statement.parameter_count()];
         let details = statement.query_map(rusqlite::params_from_iter(nulls), |row| row.get(3));
@@ -252,9 +302,9 @@ fn on_postgresql_lists_read_nothing_of_others() {
             let told = server.sql(
                 "test_0",
                 &format!(
-                    "{SESSION} SET enable_seqscan = off; SET plan_cache_mode = {mode}; \
-                     PREPARE p{n} AS {sql}; \
+                    "{}; SET plan_cache_mode = {mode}; PREPARE p{n} AS {sql}; \
                      EXPLAIN (ANALYZE, BUFFERS, TIMING OFF) EXECUTE p{n} ({})",
+                    conformance::postgres_session(),
                     args.join(", ")
                 ),
             );

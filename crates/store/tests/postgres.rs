@@ -161,26 +161,6 @@ async fn a_statement_that_always_fails_stops_nobody_else() {
     assert_eq!(totals.counts.success, 20);
 }
 
-/// Everything of ours that is connected, ended from outside.
-const END_ALL: &str = "SELECT COUNT(pg_terminate_backend(pid)) FROM pg_stat_activity \
-     WHERE datname = current_database() AND application_name = 'tidings'";
-
-#[tokio::test]
-async fn connections_that_broke_while_idle_are_not_noticed() {
-    let database = Database::new();
-    let mut world = World::new(&database);
-    let webhook = world.webhook_id();
-    let owed = world.publish(&[webhook]).await.remove(0);
-    world.store.lanes().await.expect("read");
-    for _ in 0..3 {
-        database.sql(END_ALL);
-        world.store.publish(world.publication(&[])).await.expect("published");
-        world.store.lanes().await.expect("read");
-        world.store.tenants().await.expect("read");
-    }
-    world.succeed(&owed).await;
-}
-
 #[tokio::test]
 async fn a_node_whose_database_was_taken_from_it_comes_to_its_end() {
     let database = Arc::new(Database::new());

@@ -4,8 +4,7 @@ use std::borrow::Cow;
 use std::sync::Arc;
 use std::time::Duration;
 
-use bytes::{Bytes, BytesMut};
-use http::{HeaderName, HeaderValue};
+use bytes::Bytes;
 use tidings_core::delivery::{Owed, Payload};
 use tidings_core::direct::Direct;
 use tidings_core::dispatch::{Finished, Signal};
@@ -23,7 +22,7 @@ use tidings_wire::request::{self, DeliveryView};
 use super::Parts;
 use super::handoff::Sending;
 use crate::registry::Outgoing;
-use crate::sender::{Request, Sent};
+use crate::sender::{Lines, Request, Sent};
 
 /// A delivery that was given out. Whatever becomes of the task that runs it, the dispatcher hears of
 /// it: a panic is a failed attempt, so no slot is lost and no poisonous delivery is tried for ever.
@@ -326,29 +325,21 @@ pub(crate) fn request(
 }
 
 /// Headers as the sender takes them, and the signature among them; empty when there is none.
-///
-/// The values lie in one buffer: one allocation for all of them, and none when they are cloned.
 pub(super) fn lines(
     headers: &request::Headers<'_>,
     profile: &Profile,
-) -> Result<(Vec<(HeaderName, HeaderValue)>, String), Outcome> {
+) -> Result<(Lines, String), Outcome> {
     let signature_header = profile.signature.as_ref().map(|rule| rule.header.as_str());
     let mut signature = String::new();
-    let mut lines = Vec::with_capacity(headers.len());
-    let mut buffer = BytesMut::with_capacity(headers.iter().map(|(_, value)| value.len()).sum());
+    let bytes = headers.iter().map(|(name, value)| name.len() + value.len() + 4).sum();
+    let mut lines = Lines::with_capacity(bytes);
     for (name, value) in headers {
         if Some(*name) == signature_header {
             signature = value.to_string();
         }
-        buffer.extend_from_slice(value.as_bytes());
-        let value = HeaderValue::from_maybe_shared(buffer.split().freeze());
-        match (HeaderName::from_bytes(name.as_bytes()), value) {
-            (Ok(name), Ok(value)) => lines.push((name, value)),
-            _ => {
-                let why = "a header cannot be written";
-                return Err(Outcome::failed(FailureKind::Unrepresentable, why));
-            }
-        }
+        lines.push(name, value).map_err(|unwritable| {
+            Outcome::failed(FailureKind::Unrepresentable, unwritable.to_string())
+        })?;
     }
     Ok((lines, signature))
 }

@@ -1,12 +1,9 @@
 //! What is kept of an answer while it is being read.
 
-use http::header;
-use http::response::Parts;
 use tidings_core::limits::RESPONSE_BODY_CHARS_MAX;
-use tidings_core::outcome::{Answer, Failure, keep_body};
-use tidings_core::retry_after::RetryAfter;
+use tidings_core::outcome::{Answer, keep_body};
 
-use super::failure::{self, Stage};
+use super::failure::Stage;
 
 /// Bytes of a body that are read; then the connection is closed.
 pub(super) const BODY_BYTES_READ: usize = 64 << 10;
@@ -32,27 +29,8 @@ impl Reading {
     }
 
     /// Takes the head: from here on there is an answer.
-    pub(super) fn head(&mut self, head: &Parts) -> Result<(), Failure> {
-        if head.status == http::StatusCode::SWITCHING_PROTOCOLS {
-            return Err(failure::switched());
-        }
-        let mut answer = Answer { status: head.status.as_u16(), ..Answer::default() };
-        let (mut chunked, mut sized) = (false, false);
-        for (name, value) in &head.headers {
-            answer.headers.push(name.as_str(), value.as_bytes());
-            if *name == header::RETRY_AFTER && answer.retry_after.is_none() {
-                answer.retry_after = RetryAfter::parse(value.as_bytes());
-            } else if *name == header::TRANSFER_ENCODING {
-                chunked = true;
-            } else if *name == header::CONTENT_LENGTH {
-                sized = true;
-            }
-        }
-        if chunked && sized {
-            return Err(failure::malformed()); // Two ends of one message: the tool of smuggling.
-        }
+    pub(super) fn answer(&mut self, answer: Answer) {
         self.answer = Some(answer);
-        Ok(())
     }
 
     /// Takes a piece of the body; `false` when enough has been read.

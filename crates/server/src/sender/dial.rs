@@ -16,7 +16,7 @@ use super::connection::Connection;
 use super::failure::{self, Stage};
 use super::guard::Guard;
 use super::pool::Pool;
-use super::stream::Transport;
+use super::stream::Stream;
 use super::tls;
 
 /// For all addresses of a name together.
@@ -46,18 +46,18 @@ impl Dialler {
         let addresses = self.guard.vet(target).await?;
         *stage = Stage::Connecting;
         let tcp = self.connect(&addresses).await?;
-        let transport = match target.scheme {
-            Scheme::Http => Transport::Plain(tcp),
+        let stream = match target.scheme {
+            Scheme::Http => Stream::Plain(tcp),
             Scheme::Https => {
                 *stage = Stage::Handshaking;
                 self.handshake(target, tcp).await?
             }
         };
-        Connection::open(transport).await.map_err(|error| failure::of_hyper(&error))
+        Ok(Connection::new(stream))
     }
 
     /// TLS under the name that was asked for, whatever it resolved to. There is no way back to clear text.
-    async fn handshake(&self, target: &Target, tcp: TcpStream) -> Result<Transport, Failure> {
+    async fn handshake(&self, target: &Target, tcp: TcpStream) -> Result<Stream, Failure> {
         let tls_failure = |detail| failure::failure(FailureKind::Tls, detail);
         let name = match &target.host {
             Host::Ip(ip) => ServerName::from(*ip),
@@ -65,7 +65,7 @@ impl Dialler {
                 .map_err(|_| tls_failure("the host name cannot be certified"))?,
         };
         match timeout(TLS_TIMEOUT, self.tls.connect(name, tcp)).await {
-            Ok(Ok(stream)) => Ok(Transport::Tls(Box::new(stream))),
+            Ok(Ok(stream)) => Ok(Stream::Tls(Box::new(stream))),
             Ok(Err(error)) => {
                 Err(tls_failure(tls::detail_of(&error).unwrap_or("the TLS handshake failed")))
             }

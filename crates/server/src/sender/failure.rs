@@ -1,7 +1,6 @@
 //! Failures in words: a fixed set of sentences, so that no error text of a library, and no address of
 //! ours, reaches a tenant.
 
-use std::error::Error as _;
 use std::io;
 
 use tidings_core::outcome::{Failure, FailureKind};
@@ -64,6 +63,10 @@ pub(super) fn too_large() -> Failure {
     failure(FailureKind::Network, "the head of the answer is too large")
 }
 
+pub(super) fn closed() -> Failure {
+    failure(FailureKind::Network, "the connection was closed without an answer")
+}
+
 pub(super) fn switched() -> Failure {
     failure(FailureKind::Network, "the receiver switched protocols")
 }
@@ -79,7 +82,7 @@ pub(super) fn of_io(error: &io::Error) -> Failure {
         | io::ErrorKind::ConnectionAborted
         | io::ErrorKind::BrokenPipe => "connection reset",
         io::ErrorKind::TimedOut => return connect_timeout(),
-        io::ErrorKind::UnexpectedEof => "the connection was closed without an answer",
+        io::ErrorKind::UnexpectedEof => return closed(),
         io::ErrorKind::QuotaExceeded => return too_large(),
         io::ErrorKind::HostUnreachable
         | io::ErrorKind::NetworkUnreachable
@@ -87,19 +90,4 @@ pub(super) fn of_io(error: &io::Error) -> Failure {
         _ => "the connection failed",
     };
     failure(FailureKind::Network, detail)
-}
-
-/// Trouble before a status line.
-pub(super) fn of_hyper(error: &hyper::Error) -> Failure {
-    let io = error.source().and_then(|source| source.downcast_ref::<io::Error>());
-    if let Some(io) = io {
-        return of_io(io);
-    }
-    if error.is_parse_too_large() {
-        too_large()
-    } else if error.is_parse() {
-        malformed()
-    } else {
-        failure(FailureKind::Network, "the connection was closed without an answer")
-    }
 }

@@ -9,10 +9,15 @@
 //! - Success is decided on the status line. What becomes of the body after it changes only what is kept.
 
 mod answer;
+mod buffer;
 mod connection;
 mod dial;
 mod failure;
+mod framing;
 mod guard;
+mod head;
+mod lines;
+mod message;
 mod pool;
 mod resolve;
 mod stream;
@@ -24,19 +29,15 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use http::Method;
-use http::header::{self, HeaderMap, HeaderName, HeaderValue};
-use http::uri::PathAndQuery;
-use http_body_util::Full;
-use hyper::body::{Body as _, Incoming};
 use tidings_core::egress::{EgressPolicy, Target};
-use tidings_core::outcome::{Failure, FailureKind, Outcome};
+use tidings_core::outcome::{Failure, Outcome};
 use tokio::time::Instant;
 
 use self::answer::Reading;
-use self::connection::Connection;
 use self::dial::Dialler;
 use self::failure::Stage;
 use self::guard::Guard;
+pub use self::lines::{Lines, Unwritable};
 use self::pool::Pool;
 pub use self::resolve::{Resolve, ResolveError, Resolving, SystemResolver};
 pub use self::tls::CaError;
@@ -49,8 +50,8 @@ pub struct Request {
     pub target: Arc<Target>,
     /// How.
     pub method: Method,
-    /// All headers but `Host` and the framing, which are ours; of two with one name the later counts.
-    pub headers: Vec<(HeaderName, HeaderValue)>,
+    /// All headers but `Host` and the framing, which are ours.
+    pub headers: Lines,
     /// The bytes that were signed.
     pub body: Bytes,
     /// From the name's resolution to the last byte of the answer.
@@ -160,89 +161,17 @@ impl Sender {
                 None => Box::pin(self.inner.dialler.dial(target, &mut reading.stage)).await?,
             };
             reading.stage = Stage::Waiting;
-            let head = connection.head(message_of(request)?);
-            match head.await {
-                Ok((head, body)) => {
-                    reading.head(&head)?;
-                    return self.read(connection, body, request, reading).await;
+            match connection.exchange(request, reading).await {
+                Ok(()) => {
+                    self.inner.pool.put(&target.origin, connection);
+                    return Ok(());
                 }
                 // The receiver closed it while we wrote: again, at once, on a new connection.
                 Err(_) if was_kept && connection.heard_nothing() => {}
-                Err(error) => return Err(failure::of_hyper(&error)),
+                Err(failure) => return Err(failure),
             }
         }
     }
-
-    /// Reads what is kept of a body, and keeps the connection if the answer has ended cleanly.
-    async fn read(
-        &self,
-        mut connection: Box<Connection>,
-        mut body: Incoming,
-        request: &Request,
-        reading: &mut Reading,
-    ) -> Result<(), Failure> {
-        while !body.is_end_stream() {
-            match connection.frame(&mut body).await {
-                None => break,
-                Some(Ok(frame)) => {
-                    if let Some(data) = frame.data_ref()
-                        && !reading.data(data)
-                    {
-                        return Ok(()); // Beyond what is read: dropping the connection closes it.
-                    }
-                }
-                Some(Err(_)) => return Ok(()), // It broke off; the status stands.
-            }
-        }
-        reading.ended();
-        self.inner.pool.put(&request.target.origin, connection);
-        Ok(())
-    }
-}
-
-/// Headers that frame the message or belong to the connection; whoever sets them decides where a request
-/// ends, so nobody but us does. Without `Accept-Encoding` answers come as they are.
-static OURS: [HeaderName; 9] = [
-    header::HOST,
-    header::CONTENT_LENGTH,
-    header::TRANSFER_ENCODING,
-    header::CONNECTION,
-    header::ACCEPT_ENCODING,
-    header::EXPECT,
-    header::UPGRADE,
-    header::TE,
-    header::TRAILER,
-];
-
-fn message_of(request: &Request) -> Result<http::Request<Full<Bytes>>, Failure> {
-    let unsendable = |_| Failure {
-        kind: FailureKind::Unrepresentable,
-        detail: "the URL cannot be written as a request".into(),
-    };
-    let target = &*request.target;
-    let mut headers = HeaderMap::with_capacity(request.headers.len() + 2);
-    // First, as some receivers expect.
-    let host = HeaderValue::from_str(&target.authority).map_err(|_| ()).map_err(unsendable)?;
-    headers.insert(header::HOST, host);
-    for (name, value) in &request.headers {
-        if !OURS.contains(name) {
-            headers.insert(name.clone(), value.clone());
-        }
-    }
-    // Where a body is expected its absence is said: some servers answer 411 otherwise.
-    if request.body.is_empty()
-        && [Method::POST, Method::PUT, Method::PATCH].contains(&request.method)
-    {
-        headers.insert(header::CONTENT_LENGTH, HeaderValue::from_static("0"));
-    }
-    let path = PathAndQuery::try_from(target.path_and_query.as_str())
-        .map_err(|_| ())
-        .map_err(unsendable)?;
-    let mut message = http::Request::new(Full::new(request.body.clone()));
-    *message.method_mut() = request.method.clone();
-    *message.uri_mut() = path.into();
-    *message.headers_mut() = headers;
-    Ok(message)
 }
 
 impl fmt::Debug for Sender {

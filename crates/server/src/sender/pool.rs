@@ -69,6 +69,7 @@ impl Pool {
         if !connection.is_ready() {
             return;
         }
+        connection.rest();
         let entry = Entry { connection, since: Instant::now() };
         let refused = self.push(origin, entry);
         drop(refused); // Closed after the lock is free.

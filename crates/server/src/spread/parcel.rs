@@ -8,7 +8,7 @@
 use std::time::Duration;
 
 use bytes::Bytes;
-use http::{HeaderName, HeaderValue, Method};
+use http::Method;
 use serde::{Deserialize, Serialize};
 use sha2::{Digest as _, Sha256};
 use tidings_core::egress::{EgressPolicy, Scheme, Target};
@@ -18,7 +18,7 @@ use tidings_core::time::Timestamp;
 
 use super::release::OwnerId;
 use crate::seal::Sealer;
-use crate::sender::Request;
+use crate::sender::{Lines, Request};
 
 /// An entry that is no request: whoever is about to release leaves it to see whether it can.
 pub(super) const NOTHING: &[u8] = b"";
@@ -49,7 +49,7 @@ pub(super) struct Slip {
     pub(super) start_by: Timestamp,
     method: String,
     url: String,
-    headers: Vec<(String, String)>,
+    headers: Lines,
     timeout_ms: u64,
     /// The body of the answer is wanted as far as it is read, for who goes on with what it says.
     pub(super) whole: bool,
@@ -114,17 +114,13 @@ impl Parcel {
         whole: bool,
         stub: Stub,
     ) -> Self {
-        let headers = request.headers.iter().map(|(name, value)| {
-            // Made of text, every one.
-            (name.to_string(), String::from_utf8_lossy(value.as_bytes()).into_owned())
-        });
         let slip = Slip {
             owner,
             ticket,
             start_by,
             method: request.method.to_string(),
             url: url(&request.target),
-            headers: headers.collect(),
+            headers: request.headers.clone(),
             timeout_ms: u64::try_from(request.timeout.as_millis()).unwrap_or(u64::MAX),
             whole,
             stub,
@@ -134,14 +130,10 @@ impl Parcel {
 
     /// The request, if this policy lets it be sent; `None` when it cannot be one.
     pub(super) fn request(&self, egress: &EgressPolicy) -> Option<Request> {
-        let headers = self.slip.headers.iter().map(|(name, value)| {
-            let name = HeaderName::from_bytes(name.as_bytes()).ok()?;
-            Some((name, HeaderValue::from_bytes(value.as_bytes()).ok()?))
-        });
         Some(Request {
             target: egress.parse_url(&self.slip.url).ok()?.into(),
             method: Method::from_bytes(self.slip.method.as_bytes()).ok()?,
-            headers: headers.collect::<Option<_>>()?,
+            headers: self.slip.headers.clone(),
             body: self.body.clone(),
             timeout: Duration::from_millis(self.slip.timeout_ms),
         })
@@ -152,9 +144,7 @@ impl Parcel {
 pub(super) fn weight(request: &Request) -> usize {
     /// What else there is of it.
     const REST: usize = 512;
-    let headers = request.headers.iter();
-    let headers = headers.map(|(name, value)| name.as_str().len() + value.len() + 6);
-    request.body.len() + headers.sum::<usize>() + REST
+    request.body.len() + request.headers.as_str().len() + REST
 }
 
 fn url(target: &Target) -> String {
@@ -282,10 +272,7 @@ mod tests {
         Request {
             target: policy().parse_url(url).expect("allowed").into(),
             method: Method::PUT,
-            headers: vec![(
-                "x-name".parse().unwrap(),
-                HeaderValue::from_bytes("é, b".as_bytes()).unwrap(),
-            )],
+            headers: serde_json::from_str(r#""X-Name: a, b\r\n""#).expect("lines"),
             body: Bytes::from_static(b"{\"n\":1.0, \xff}"),
             timeout: Duration::from_millis(1_500),
         }
@@ -306,6 +293,7 @@ mod tests {
             assert_eq!(opened.slip, parcel.slip);
             let again = opened.request(&policy()).expect("a request");
             assert_eq!(format!("{again:?}"), format!("{request:?}"));
+            assert_eq!(again.headers, request.headers);
         }
     }
 

@@ -3,7 +3,7 @@
 use tidings_core::id::{TenantId, WebhookId};
 
 use super::world::{Factory, World};
-use crate::queue::{postgres, reads};
+use crate::queue::{batch, postgres, reads};
 use crate::{Value, catalogue, history, leads, sources};
 
 fn statements() -> Vec<String> {
@@ -19,6 +19,24 @@ pub fn hot_statements() -> Vec<String> {
     let reads =
         statements().into_iter().filter(|sql| sql.starts_with("SELECT") || sql.starts_with("WITH"));
     reads.chain(postgres::HOT.iter().map(|&sql| sql.to_owned())).collect()
+}
+
+/// What the path of a delivery asks of the queue or does to it, on PostgreSQL.
+pub fn queue_statements() -> Vec<String> {
+    let all = reads::SQL.iter().chain(postgres::HOT).chain(batch::OF_QUEUE);
+    all.filter(|sql| sql.contains(" queue ")).map(|&sql| sql.to_owned()).collect()
+}
+
+/// What marks rows of the queue that have waited, and what writes down how far.
+#[must_use]
+pub fn postgres_aging() -> [&'static str; 2] {
+    batch::AGING
+}
+
+/// What holds for every session on PostgreSQL.
+#[must_use]
+pub fn postgres_session() -> &'static str {
+    postgres::SESSION
 }
 
 /// What a PostgreSQL database of an older version was made by.

@@ -21,7 +21,7 @@ use crate::error::{ReadError, WriteError};
 use crate::store::Connections;
 use crate::value::{Row, Value};
 
-mod batch;
+pub(crate) mod batch;
 mod committer;
 mod outage;
 pub(crate) mod postgres;

@@ -63,7 +63,8 @@ pub(super) const TABLES: &[Moved] = &[
         1,
         "webhook upto",
         "(EXISTS (SELECT 1 FROM webhooks w WHERE w.id = t.webhook AND w.tenant = ?) \
-         OR EXISTS (SELECT 1 FROM queue q WHERE q.webhook = t.webhook AND q.tenant = ?))",
+         OR EXISTS (SELECT 1 FROM queue q WHERE q.webhook = t.webhook AND q.slot IS NOT NULL \
+         AND q.tenant = ?))",
     ),
     table(
         "deliveries",

@@ -20,18 +20,17 @@ async fn what_is_written() {
     .await;
     let sender = sender();
     let mut message = request(&receiver.url(), LONG);
-    for (name, value) in [
+    message.headers = lines(&[
+        ("Content-Type", "application/json"),
         ("webhook-id", "evt_1"),
         ("host", "evil.example"),
-        ("content-length", "999"),
+        ("Content-Length", "999"),
         ("transfer-encoding", "chunked"),
         ("connection", "close, webhook-id"),
         ("accept-encoding", "gzip"),
         ("expect", "100-continue"),
-        ("webhook-id", "evt_2"),
-    ] {
-        message.headers.push((name.parse().unwrap(), HeaderValue::from_static(value)));
-    }
+        ("X-Webhook-ID", "2"),
+    ]);
     let sent = sender.send(&message).await;
     let answer = answer(sent.outcome);
     assert_eq!((answer.status, answer.truncated, &*answer.body), (204, false, ""));
@@ -40,11 +39,11 @@ async fn what_is_written() {
         requests.recv().await.unwrap(),
         format!(
             "POST /hook?x=1 HTTP/1.1\r\nHost: {authority}\r\nContent-Type: application/json\r\n\
-             Webhook-Id: evt_2\r\nContent-Length: 2\r\n\r\n{{}}"
+             webhook-id: evt_1\r\nX-Webhook-ID: 2\r\nContent-Length: 2\r\n\r\n{{}}"
         )
     );
     message.body = Bytes::new();
-    message.headers.clear();
+    message.headers = Lines::default();
     sender.send(&message).await;
     let written = requests.recv().await.unwrap();
     assert!(written.to_lowercase().ends_with("\r\ncontent-length: 0\r\n\r\n"), "{written}");
@@ -118,6 +117,28 @@ async fn e5_a_head_in_drops_ends_at_the_deadline() {
     let sent = sender().send(&request(&receiver.url(), SHORT)).await;
     failed(&sent.outcome, FailureKind::Timeout, "timed out waiting for an answer");
     assert!((200..2_000).contains(&sent.duration_ms), "{} ms", sent.duration_ms);
+}
+
+#[tokio::test]
+async fn an_answer_in_single_bytes_is_one() {
+    let receiver = Receiver::start(|_, mut stream| async move {
+        stream.set_nodelay(true).unwrap();
+        let whole = "HTTP/1.1 103 Hints\r\n\r\nHTTP/1.1 200 OK\r\nRetry-After: 7\r\n\
+                     Transfer-Encoding: chunked\r\n\r\n3\r\nabc\r\n2\r\nde\r\n0\r\n\r\n";
+        while read_request(&mut stream).await.is_some() {
+            for byte in whole.as_bytes() {
+                stream.write_all(&[*byte]).await.unwrap();
+                tokio::task::yield_now().await;
+            }
+        }
+    })
+    .await;
+    let sender = sender();
+    for _ in 0..2 {
+        let answer = answer(post(&sender, &receiver.url()).await);
+        assert_eq!((answer.status, &*answer.body, answer.truncated), (200, "abcde", false));
+    }
+    assert_eq!(receiver.connections(), 1);
 }
 
 #[tokio::test]

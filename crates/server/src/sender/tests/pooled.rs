@@ -20,6 +20,31 @@ async fn one_connection_for_one_request_after_another() {
     assert_eq!(receiver.connections(), 2);
 }
 
+/// Short ones go out behind their head, long ones from where they are.
+#[tokio::test]
+async fn bodies_of_every_size_arrive_whole() {
+    let (seen, mut requests) = tokio::sync::mpsc::unbounded_channel();
+    let receiver = Receiver::start(move |_, mut stream| {
+        let seen = seen.clone();
+        async move {
+            while let Some(request) = read_request(&mut stream).await {
+                seen.send(request).unwrap();
+                stream.write_all(ok("").as_bytes()).await.unwrap();
+            }
+        }
+    })
+    .await;
+    let sender = sender();
+    for length in [1, 4_096, 4_097, 1 << 20, 0, 100_000, 2] {
+        let text: String = ('a'..='z').cycle().take(length).collect();
+        let message = Request { body: text.clone().into(), ..request(&receiver.url(), LONG) };
+        assert!(sender.send(&message).await.outcome.is_success());
+        let request = requests.recv().await.unwrap();
+        assert!(request.ends_with(&format!("Content-Length: {length}\r\n\r\n{text}")), "{length}");
+    }
+    assert_eq!(receiver.connections(), 1);
+}
+
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn many_at_once_from_several_threads() {
     let receiver = Receiver::answering(ok("hello")).await;
@@ -89,6 +114,18 @@ async fn closed_when_the_receiver_says_so() {
             assert_eq!(sender.inner.pool.idle(), 0);
         }
     }
+}
+
+/// As HTTP/1.0 asked for it.
+#[tokio::test]
+async fn kept_when_an_old_receiver_says_so() {
+    let head = "HTTP/1.0 200 OK\r\nConnection: x, Keep-Alive\r\nContent-Length: 2, 2\r\n\r\nok";
+    let receiver = Receiver::answering(head).await;
+    let sender = sender();
+    for _ in 0..3 {
+        assert_eq!(answer(post(&sender, &receiver.url()).await).body, "ok");
+    }
+    assert_eq!(receiver.connections(), 1);
 }
 
 /// Answers the first request of each connection; what it does with the second is `second`.

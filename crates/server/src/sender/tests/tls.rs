@@ -98,6 +98,8 @@ async fn the_original_name_is_asked_for_and_the_connection_kept() {
     for _ in 0..3 {
         assert_eq!(answer(post(&sender, &url(&receiver)).await).body, "hooks.example");
     }
+    let long = Request { body: vec![b'x'; 1 << 20].into(), ..request(&url(&receiver), LONG) };
+    assert_eq!(answer(sender.send(&long).await.outcome).body, "hooks.example");
     assert_eq!(receiver.connections(), 1);
 }
 

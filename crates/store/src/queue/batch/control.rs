@@ -168,4 +168,4 @@ impl Tx<'_> {
     }
 }
 
-const DELETE_OWED: &str = "DELETE FROM queue WHERE id = $1";
+pub(super) const DELETE_OWED: &str = "DELETE FROM queue WHERE id = $1";

@@ -5,6 +5,7 @@
 use tidings_core::limits::FANOUT_SLICE;
 use tidings_core::publication::Publication;
 
+use super::control::DELETE_OWED;
 use super::publish::Known;
 use super::rollup::Noted;
 use super::{Applied, Failure, Tx, seen};
@@ -104,8 +105,12 @@ impl Tx<'_> {
 
     /// Takes back up to `limit` rows of an interrupted fan-out; tells how many.
     pub(super) fn withdraw(&mut self, event: i64, limit: usize) -> Applied<usize> {
-        let rows = self.db.execute(WITHDRAW, &[event.into(), (limit as i64).into()])?;
-        if rows < limit {
+        let rows = self.db.rows(WITHDRAWN, &[event.into(), (limit as i64).into()])?;
+        let count = rows.len();
+        for row in rows {
+            self.db.send(DELETE_OWED, &[row.fields().take::<i64>()?.into()])?;
+        }
+        if count < limit {
             for sql in [
                 "DELETE FROM directs WHERE delivery IN (SELECT x.delivery FROM unfinished u \
                  JOIN directs x ON x.delivery BETWEEN u.first AND u.last WHERE u.event = $1 \
@@ -119,9 +124,10 @@ impl Tx<'_> {
                 self.db.send(sql, &[event.into()])?;
             }
         }
-        Ok(rows)
+        Ok(count)
     }
 }
 
-const WITHDRAW: &str = "DELETE FROM queue WHERE id IN (SELECT q.id FROM unfinished u JOIN queue q \
-     ON q.id BETWEEN u.first AND u.last AND q.event = u.event WHERE u.event = $1 LIMIT $2)";
+/// Deleted one by one: as one statement it read all of a queue that was taken for empty.
+pub(super) const WITHDRAWN: &str = "SELECT q.id FROM unfinished u JOIN queue q \
+     ON q.id BETWEEN u.first AND u.last AND q.event = u.event WHERE u.event = $1 LIMIT $2";

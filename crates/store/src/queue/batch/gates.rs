@@ -16,7 +16,7 @@ use crate::queue::reads;
 const CLOSED_UNTIL: &str = "SELECT closed_until FROM gates WHERE webhook = $1 AND job = $2";
 const CLOSE: &str = "INSERT INTO gates (webhook, job, closed_until) VALUES ($1, $2, $3) \
      ON CONFLICT (webhook, job) DO UPDATE SET closed_until = excluded.closed_until";
-const WAIT: &str = "UPDATE queue SET ready_at = $1, not_before = $2 WHERE id = $3";
+pub(super) const WAIT: &str = "UPDATE queue SET ready_at = $1, not_before = $2 WHERE id = $3";
 
 impl Tx<'_> {
     /// Lets new deliveries through their gates: ends what they supersede, and gives those that must wait
@@ -55,11 +55,13 @@ impl Tx<'_> {
         Ok(())
     }
 
-    /// Progress of the same job that is owed to the same place.
+    /// Progress of the same job that is owed to the same place, oldest first.
     fn progress_of(&mut self, of: &Owed, gate: Gate) -> Applied<Vec<Owed>> {
         let rows = self.db.rows(reads::PROGRESS, &[of.lane.webhook.into(), gate.job.into()])?;
         let rows = rows.into_iter().map(|row| reads::owed(&mut row.fields()));
-        Ok(rows.collect::<Result<_, _>>()?)
+        let mut progress: Vec<Owed> = rows.collect::<Result<_, _>>()?;
+        progress.sort_unstable_by_key(|owed| owed.id);
+        Ok(progress)
     }
 
     fn closed_until(&mut self, owed: &Owed, gate: Gate) -> Applied<Option<Timestamp>> {

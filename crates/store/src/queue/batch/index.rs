@@ -19,10 +19,18 @@ const DELIVERIES_RUN: &str = "SELECT MAX(id), COUNT(*) FROM \
 const EVENTS_RUN: &str = "SELECT MAX(id), COUNT(*) FROM \
      (SELECT id FROM events WHERE id > $1 ORDER BY id LIMIT $2) x";
 /// Rows of the queue that have waited since before `$2`.
-const QUEUE_RUN: &str = "SELECT MAX(id), COUNT(*) FROM \
+pub(super) const QUEUE_RUN: &str = "SELECT MAX(id), COUNT(*) FROM \
      (SELECT id FROM queue WHERE id > $1 AND id < $2 ORDER BY id LIMIT $3) x";
-const AGE: &str = "UPDATE queue SET aged = 1 WHERE id > $1 AND id <= $2";
-const AGE_ONE: &str = "UPDATE queue SET aged = 1 WHERE id = $1";
+pub(super) const AGE: &str = "UPDATE queue SET aged = 1 WHERE id > $1 AND id <= $2";
+/// The same among nodes. What another has locked is going, or moving, and is left for the next step: whoever
+/// waited here, with rows of others locked, could be waited for by them.
+pub(super) const AGE_FREE: &str = "UPDATE queue SET aged = 1 WHERE id = ANY (ARRAY(SELECT id FROM queue \
+     WHERE id > $1 AND id <= $2 AND aged IS NULL ORDER BY id FOR NO KEY UPDATE SKIP LOCKED))";
+/// The mark moves up to the first that was left.
+pub(super) const AGED: &str = "UPDATE meta SET value = GREATEST(value, COALESCE((SELECT id - 1 FROM queue \
+     WHERE id > $1 AND id <= $2 AND aged IS NULL ORDER BY id LIMIT 1), $2)) WHERE key = 'queue_aged'";
+pub(super) const AGE_ONE: &str = "UPDATE queue SET aged = 1 WHERE id = $1";
+pub(super) const YOUNGER: &str = "SELECT 1 FROM queue WHERE id > $1 LIMIT 1";
 /// From then on a row of the queue is in the indexes of what waits. Most rows are gone by then, and
 /// cost nothing here.
 const AGED_MS: i64 = 5_000;
@@ -77,7 +85,7 @@ const QUEUE: Among = Among {
     late: "queue_late",
     run: QUEUE_RUN,
     is_aged: true,
-    index: AGE,
+    index: AGE_FREE,
 };
 
 /// How far a step of indexing has come.
@@ -222,8 +230,7 @@ impl Tx<'_> {
             Indexed::All
         };
         if self.upkeep.age_at.is_none_or(|at| at <= self.now) {
-            let younger = "SELECT 1 FROM queue WHERE id > $1 LIMIT 1";
-            let waits = self.row(younger, &[self.upkeep.marks.queue.into()])?.is_some();
+            let waits = self.row(YOUNGER, &[self.upkeep.marks.queue.into()])?.is_some();
             self.upkeep.age_at = waits.then_some(self.now + AGED_MS);
         }
         Ok(indexed)
@@ -249,7 +256,11 @@ impl Tx<'_> {
             return Ok(Indexed::Waits);
         }
         self.db.send(of.index, &[indexed.into(), late.into()])?;
-        self.write_mark(of.indexed, late)?;
+        if of.is_aged {
+            self.db.send(AGED, &[indexed.into(), late.into()])?;
+        } else {
+            self.write_mark(of.indexed, late)?;
+        }
         self.announce(of, late)?;
         Ok(Indexed::More)
     }

@@ -143,7 +143,9 @@ impl Tx<'_> {
         let args = [webhook.into(), upto.into(), (STEP as i64).into()];
         let rows = self.db.rows(reads::OF_WEBHOOK, &args)?;
         let owed = rows.into_iter().map(|row| reads::owed(&mut row.fields()));
-        let owed: Vec<Owed> = owed.collect::<Result<_, _>>()?;
+        let mut owed: Vec<Owed> = owed.collect::<Result<_, _>>()?;
+        // In the order in which settlements lock them.
+        owed.sort_unstable_by_key(|owed| owed.id);
         if owed.len() < STEP {
             self.db.send("DELETE FROM ending WHERE webhook = $1", &[webhook.into()])?;
         }

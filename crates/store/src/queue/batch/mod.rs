@@ -36,6 +36,23 @@ mod rollup;
 pub(super) mod seen;
 pub(super) mod settle;
 
+/// What works ask of the queue or do to it, beside what their database does in a way of its own.
+#[cfg(any(test, feature = "conformance"))]
+pub(crate) const OF_QUEUE: &[&str] = &[
+    control::DELETE_OWED,
+    gates::WAIT,
+    index::QUEUE_RUN,
+    index::AGE,
+    index::AGE_FREE,
+    index::AGED,
+    index::AGE_ONE,
+    index::YOUNGER,
+    fanout::WITHDRAWN,
+];
+
+#[cfg(any(test, feature = "conformance"))]
+pub(crate) const AGING: [&str; 2] = [index::AGE_FREE, index::AGED];
+
 /// Something to be applied.
 #[derive(Debug)]
 pub(crate) enum Work {

@@ -12,7 +12,7 @@ use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::sync::Notify;
 use tokio::task::JoinHandle;
 use tokio_postgres::config::{Host, SslMode};
-use tokio_postgres::{AsyncMessage, Client, Config, Connection, Error, NoTls};
+use tokio_postgres::{AsyncMessage, CancelToken, Client, Config, Connection, Error, NoTls};
 use tokio_postgres_rustls::MakeRustlsConnect;
 
 use crate::error::OpenError;
@@ -27,7 +27,7 @@ const SILENCE: Duration = Duration::from_secs(10);
 /// The plans of what is asked for here are few and known: each goes through an index. The statistics
 /// of a queue that fills and empties within minutes are always wrong, and would have it scanned. So a plan
 /// is made once for each statement: the journal was planned anew at each look, for 0.1 ms.
-const SESSION: &str = "SET synchronous_commit = on; SET jit = off; SET enable_seqscan = off; \
+pub(crate) const SESSION: &str = "SET synchronous_commit = on; SET jit = off; SET enable_seqscan = off; \
      SET plan_cache_mode = force_generic_plan; SET enable_hashjoin = off; SET enable_mergejoin = off; \
      SET idle_in_transaction_session_timeout = '5s'; SET client_min_messages = error; \
      SET tcp_keepalives_idle = 5; SET tcp_keepalives_interval = 2; SET tcp_keepalives_count = 3";
@@ -135,6 +135,14 @@ impl Connect {
         let more = format!("{SESSION}; SET statement_timeout = {patience}; LISTEN tidings");
         client.batch_execute(&more).await?;
         Ok(client)
+    }
+
+    /// Asks the database to give up what a session is at.
+    pub(super) async fn cancel(&self, session: &CancelToken) -> Result<(), Error> {
+        match &self.tls {
+            None => session.cancel_query(NoTls).await,
+            Some(tls) => session.cancel_query(tls.clone()).await,
+        }
     }
 
     fn drive(

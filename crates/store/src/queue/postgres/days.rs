@@ -13,9 +13,11 @@ use std::time::Duration;
 
 use tidings_core::id::EventId;
 use tidings_core::time::{DAY_MS, Timestamp};
+use tokio::time::timeout;
 use tokio_postgres::error::SqlState;
 use tokio_postgres::{Client, Error};
 
+use super::LEAVE;
 use super::connect::Connect;
 use crate::queue::transaction::{Transaction, Trouble};
 
@@ -161,27 +163,44 @@ pub(crate) fn make(tx: &mut dyn Transaction, first: i64, last: i64) -> Result<()
 
 /// Makes the days ahead: before the first row is written.
 pub(super) async fn begin(connect: &Connect, now: Timestamp) -> Result<(), Error> {
-    keeping(connect, now, async |keeping| keeping.make_ahead().await.map(drop)).await
+    let make = async |keeping: &mut Keeping| keeping.make_ahead().await.map(drop);
+    keeping(connect, now, std::future::pending(), make).await
 }
 
-/// Makes the days ahead, and drops those of which nothing is kept.
-pub(super) async fn keep(connect: &Connect, now: Timestamp) -> Result<(), Error> {
-    keeping(connect, now, async |keeping| keeping.run().await).await
+/// Makes the days ahead, and drops those of which nothing is kept; until the store is `closed`.
+pub(super) async fn keep(
+    connect: &Connect,
+    now: Timestamp,
+    closed: impl Future<Output = ()>,
+) -> Result<(), Error> {
+    keeping(connect, now, closed, async |keeping: &mut Keeping| keeping.run().await).await
 }
 
 async fn keeping(
     connect: &Connect,
     now: Timestamp,
+    closed: impl Future<Output = ()>,
     work: impl AsyncFnOnce(&mut Keeping) -> Result<(), Error>,
 ) -> Result<(), Error> {
     let (client, driver) = connect.open(PATIENCE).await?;
+    let cancel = client.cancel_token();
     let mut keeping = Keeping { client, now };
-    let kept = match keeping.lock().await {
-        Ok(()) => work(&mut keeping).await,
-        // Another is at it, however long it takes. Until then rows find their place in `…_rest`, so nobody
-        // waits for it: a start that did was cut off after a minute.
-        Err(error) if error.code() == Some(&SqlState::LOCK_NOT_AVAILABLE) => Ok(()),
-        Err(error) => Err(error),
+    let kept = async {
+        match keeping.lock().await {
+            Ok(()) => work(&mut keeping).await,
+            // Another is at it, however long it takes. Until then rows find their place in `…_rest`, so
+            // nobody waits for it: a start that did was cut off after a minute.
+            Err(error) if error.code() == Some(&SqlState::LOCK_NOT_AVAILABLE) => Ok(()),
+            Err(error) => Err(error),
+        }
+    };
+    let kept = tokio::select! {
+        kept = kept => kept,
+        // What is not done is done at the next start. The connection ends when it is answered.
+        () = closed => {
+            let _ = timeout(LEAVE, connect.cancel(&cancel)).await;
+            Ok(())
+        }
     };
     drop(keeping);
     // It has taken its leave: the lock is free.

@@ -6,69 +6,33 @@ use std::rc::Rc;
 use std::sync::Arc;
 use std::time::Duration;
 
-use futures_util::future::{try_join, try_join5};
 use tidings_core::delivery::{Lane, Owed};
 use tidings_core::id::{EventId, JobId, TenantId, WebhookId};
 use tidings_core::shard;
 use tokio::runtime::Runtime;
 use tokio::time::timeout;
 use tokio_postgres::Error;
-use tokio_postgres::types::ToSql;
 
-use super::columns::{self, Columns};
+use super::columns::Columns;
 use super::connect::told;
 use super::journal;
 use super::node::{Identity, NODE_LOCK};
 use super::pending::Op;
 use super::session::{Session, borrowed};
-use super::sought::{Key, Sought};
+use super::sought::{self, Key, Sought};
 use crate::error::WriteError;
 use crate::nodes::Tenure;
 use crate::queue::batch::seen::{Found, Kind};
 use crate::queue::batch::{Done, Work};
-#[cfg(any(test, feature = "conformance"))]
-use crate::queue::reads;
 use crate::queue::table::Table;
-use crate::queue::transaction::{Cell, Fault, Meta, Standing, Transaction, Trouble};
+use crate::queue::transaction::{Cell, Fault, Meta, Transaction, Trouble};
 use crate::value::{Row, Value};
 
-/// A settlement counts only while this node owns the shard, since the epoch that it knows of. The shard
-/// is read and not locked: what another owner commits in the same moment meets the number of attempts.
-const TAKE: &str = "DELETE FROM queue q USING UNNEST($1::BIGINT[], $2::BIGINT[], $3::BIGINT[], \
-     $4::BIGINT[]) AS t (id, attempts, shard, epoch) JOIN shards s ON s.id = t.shard \
-     AND s.epoch = t.epoch WHERE q.id = t.id AND q.attempts = t.attempts RETURNING q.id";
-const MOVE: &str = "UPDATE queue q SET ready_at = t.ready_at, not_before = t.not_before, \
-     attempts = t.more, granted = t.granted FROM UNNEST($1::BIGINT[], $2::BIGINT[], $3::BIGINT[], \
-     $4::BIGINT[], $5::BIGINT[], $6::BIGINT[], $7::BIGINT[], $8::BIGINT[]) \
-     AS t (id, attempts, shard, epoch, ready_at, not_before, more, granted) \
-     JOIN shards s ON s.id = t.shard AND s.epoch = t.epoch \
-     WHERE q.id = t.id AND q.attempts = t.attempts RETURNING q.id";
-const SEEN: &str = "SELECT t.nth, s.fingerprint, s.answer \
-     FROM UNNEST($1::BIGINT[], $2::BIGINT[], $3::TEXT[]) WITH ORDINALITY AS t (tenant, kind, key, nth) \
-     JOIN seen s ON s.tenant = t.tenant AND s.kind = t.kind AND s.key = t.key";
-/// The number of the batch. Written first, it gives the transaction a number as well: whoever waits for
-/// all that is under way can see it from then on, so what `late` says must be read after it.
-const NUMBER: &str = "INSERT INTO node_batches (node, number) VALUES ($1, $2) \
-     ON CONFLICT (node) DO UPDATE SET number = excluded.number";
-/// In the order of [`Meta`].
-const META: &str = "SELECT (SELECT value FROM meta WHERE key = 'catalogue'), \
-     (SELECT value FROM meta WHERE key = 'deliveries_late'), \
-     (SELECT value FROM meta WHERE key = 'events_late'), \
-     (SELECT value FROM meta WHERE key = 'queue_late')";
-/// In the order of [`Standing`]. A step of maintenance asked for all of it one by one, a dozen round trips in
-/// the middle of a batch and forty times a second under load.
-const STANDING: &str = "SELECT (SELECT value FROM meta WHERE key = 'deliveries_indexed'), \
-     (SELECT value FROM meta WHERE key = 'events_indexed'), \
-     (SELECT value FROM meta WHERE key = 'queue_aged'), pg_current_xact_id()::TEXT::BIGINT, \
-     pg_snapshot_xmin(pg_current_snapshot())::TEXT::BIGINT, \
-     EXISTS (SELECT 1 FROM unfinished), EXISTS (SELECT 1 FROM ending)";
-
-/// What every batch looks for.
-#[cfg(any(test, feature = "conformance"))]
-pub(crate) const HOT: &[&str] = &[TAKE, MOVE, SEEN, reads::PAGES];
-
+mod fetch;
 mod send;
 
+#[cfg(any(test, feature = "conformance"))]
+pub(crate) use fetch::HOT;
 pub(super) use send::Ended;
 
 pub(super) struct Filling {
@@ -80,6 +44,8 @@ pub(super) struct Filling {
     pending: Vec<Op>,
     /// Deliveries whose rows of the queue were as their settlements say, and are gone or moved.
     settled: HashSet<i64>,
+    /// Those that were locked when it began.
+    gates: HashSet<i64>,
     /// What is known of the keys that publishers gave.
     seen: HashMap<Key, Option<Found>>,
     /// The savepoint is among what is pending.
@@ -107,6 +73,7 @@ impl Filling {
             patience,
             pending: Vec::new(),
             settled: HashSet::new(),
+            gates: HashSet::new(),
             seen: HashMap::new(),
             unsent_savepoint: false,
             has_news: false,
@@ -117,60 +84,6 @@ impl Filling {
         };
         filling.fetch(nth, Sought::by(works, &filling.tenure))?;
         Ok(filling)
-    }
-
-    fn fetch(&mut self, nth: i64, sought: Sought) -> Result<(), Trouble> {
-        let keys = sought.key_columns();
-        let (takes, moves) = (columns::args(&sought.takes), columns::args(&sought.moves));
-        let key_args = columns::args(&keys);
-        let this = [i64::from(self.identity.node), nth];
-        let this = this.each_ref().map(|int| int as &(dyn ToSql + Sync));
-        let fetched = self.wait(async |session: &mut Session| {
-            let [number, take, move_, seen, meta] = [
-                session.prepare(NUMBER).await?,
-                session.prepare(TAKE).await?,
-                session.prepare(MOVE).await?,
-                session.prepare(SEEN).await?,
-                session.prepare(META).await?,
-            ];
-            let standing = session.prepare(STANDING).await?;
-            let client = &session.client;
-            let ask = async |statement, args: &super::session::Args<'_>, wanted: bool| {
-                if wanted { client.query(statement, args).await } else { Ok(Vec::new()) }
-            };
-            // Each is sent when it is first polled, which is in this order: one round trip for all.
-            let begin = try_join(client.batch_execute("BEGIN"), client.execute(&number, &this));
-            let (_, taken, moved, found, meta) = try_join5(
-                begin,
-                ask(&take, &takes, !sought.takes[0].is_empty()),
-                ask(&move_, &moves, !sought.moves[0].is_empty()),
-                ask(&seen, &key_args, !sought.keys.is_empty()),
-                try_join(client.query_one(&meta, &[]), ask(&standing, &[], sought.maintains)),
-            )
-            .await?;
-            Ok((taken, moved, found, meta))
-        });
-        let (taken, moved, found, (meta, standing)) = fetched?;
-        let [catalogue, late @ ..]: [i64; 4] = std::array::from_fn(|n| meta.get(n));
-        let standing = standing.first().map(|row| Standing {
-            indexed: std::array::from_fn(|n| row.get(n)),
-            this: row.get(3),
-            oldest: row.get(4),
-            has_unfinished: row.get(5),
-            has_ending: row.get(6),
-        });
-        self.meta = Meta { catalogue, late: Some(late), standing };
-        self.settled.extend(taken.iter().chain(&moved).map(|row| row.get::<_, i64>(0)));
-        let mut found: HashMap<usize, Found> = found
-            .iter()
-            .map(|row| {
-                let nth = usize::try_from(row.get::<_, i64>(0)).expect("counted from 1");
-                (nth - 1, Found { fingerprint: row.get(1), answer: row.get(2) })
-            })
-            .collect();
-        let keys = sought.keys.into_iter().enumerate();
-        self.seen = keys.map(|(nth, key)| (key, found.remove(&nth))).collect();
-        Ok(())
     }
 
     /// The session, with nothing of this written, if it can go on.
@@ -321,8 +234,9 @@ impl Transaction for Filling {
     }
 
     fn lock_gate(&mut self, place: WebhookId, job: JobId) -> Result<(), Trouble> {
-        if self.tenure.is_shared() {
-            let key = place.as_i64() ^ job.as_i64().rotate_left(32);
+        let key = sought::gate(place, job);
+        // All that the works would come to were locked when it began, unless it was alone then.
+        if self.tenure.is_shared() && !self.gates.contains(&key) {
             self.execute("SELECT pg_advisory_xact_lock($1)", &[key.into()])?;
         }
         Ok(())

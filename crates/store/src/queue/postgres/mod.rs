@@ -44,6 +44,8 @@ mod value;
 mod write;
 
 #[cfg(any(test, feature = "conformance"))]
+pub(crate) use connect::SESSION;
+#[cfg(any(test, feature = "conformance"))]
 pub(crate) use fill::HOT;
 #[cfg(any(test, feature = "conformance"))]
 pub(crate) use schema::script;
@@ -56,6 +58,9 @@ const READ_PATIENCE: Duration = Duration::from_secs(1);
 const QUEUE_READERS: usize = 2;
 const QUEUE_PATIENCE: Duration = Duration::from_secs(30);
 
+/// For whoever keeps the days, when the store is closed.
+const LEAVE: Duration = Duration::from_secs(1);
+
 pub(crate) struct Postgres {
     committer: Arc<Committer>,
     history: Readers,
@@ -64,6 +69,9 @@ pub(crate) struct Postgres {
     /// Taken when the store is closed.
     writer: Mutex<Option<JoinHandle<()>>>,
     connect: Arc<Connect>,
+    closing: watch::Sender<bool>,
+    /// Held while days are made and dropped.
+    keeping: tokio::sync::Mutex<()>,
 }
 
 /// Where a URL leads, for people; never with a password.
@@ -119,6 +127,8 @@ impl Postgres {
             side: Side::new(Arc::clone(&connect), identity, tenure),
             writer: Mutex::new(Some(writer)),
             connect,
+            closing: watch::Sender::new(false),
+            keeping: tokio::sync::Mutex::default(),
         })
     }
 
@@ -194,14 +204,23 @@ impl Queue for Postgres {
     fn keep_days(&self) -> Pin<Box<dyn Future<Output = Result<(), ReadError>> + Send + '_>> {
         let now = (self.committer.now)();
         Box::pin(async move {
-            let kept = days::keep(&self.connect, now).await;
+            let _one = self.keeping.lock().await;
+            let mut closing = self.closing.subscribe();
+            let closed = async { drop(closing.wait_for(|is_closing| *is_closing).await) };
+            let kept = days::keep(&self.connect, now, closed).await;
             kept.map_err(|error| ReadError::Unavailable(connect::told(&error)))
         })
     }
 
     fn close(&self) -> Pin<Box<dyn Future<Output = ()> + Send + '_>> {
         let writer = self.take_writer();
+        self.closing.send_replace(true);
         Box::pin(async move {
+            // Whoever opens the store next waits for its lock, and perhaps on the thread that drives it.
+            let kept = tokio::time::timeout(2 * LEAVE, self.keeping.lock()).await;
+            if kept.is_err() {
+                tracing::warn!("the days of the history are being kept still");
+            }
             // Joining blocks, so it is done where blocking is allowed.
             if let Err(error) = tokio::task::spawn_blocking(move || join(writer)).await {
                 tracing::error!(%error, "closing the store");

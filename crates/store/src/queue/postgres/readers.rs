@@ -49,12 +49,13 @@ impl Readers {
             None => Session::open(&self.connect, self.patience).await?,
         };
         let mut result = session.rows(sql, args).await;
-        // It had broken while it was idle, and nothing was known of it yet.
-        if result.as_ref().is_err_and(|error| error.is_closed()) {
+        // It had broken while it was idle, and nothing was known of it yet; or this is its last word.
+        if result.as_ref().is_err_and(is_end) {
             session = Session::open(&self.connect, self.patience).await?;
             result = session.rows(sql, args).await;
         }
-        if !session.client.is_closed() && !self.free.is_closed() {
+        let has_ended = session.client.is_closed() || result.as_ref().is_err_and(is_end);
+        if !has_ended && !self.free.is_closed() {
             self.idle.lock().unwrap_or_else(PoisonError::into_inner).push(session);
         }
         result
@@ -71,6 +72,12 @@ impl Readers {
         self.free.close();
         self.idle.lock().unwrap_or_else(PoisonError::into_inner).clear();
     }
+}
+
+/// Whether the session has ended: it is gone, or says that it is being ended.
+fn is_end(error: &Error) -> bool {
+    let ended = [SqlState::ADMIN_SHUTDOWN, SqlState::CRASH_SHUTDOWN];
+    error.is_closed() || error.code().is_some_and(|code| ended.contains(code))
 }
 
 fn explained(error: &Error) -> ReadError {

@@ -22,6 +22,7 @@ const ADDITIONS: &[(i64, &str)] = &[
     (10, include_str!("schema_10.sql")),
     (11, include_str!("schema_11.sql")),
     (12, include_str!("schema_12.sql")),
+    (13, include_str!("schema_13.sql")),
 ];
 
 /// Older ones are not tested.

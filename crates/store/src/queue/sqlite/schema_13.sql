@@ -1,0 +1,1 @@
+-- Nothing here: only PostgreSQL believes of its indexes what is not so (see postgres/schema_13.sql).
