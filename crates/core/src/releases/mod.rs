@@ -63,6 +63,8 @@ pub struct Releases<W, R> {
     waiting_bytes: usize,
     /// When a worker said something last.
     heard_at: Timestamp,
+    /// When a release was lost last.
+    lost_at: Timestamp,
     /// Nobody takes what is released; until then nothing is.
     rests_until: Timestamp,
 }
@@ -91,6 +93,7 @@ impl<W, R> Default for Releases<W, R> {
             unawaited: 0,
             waiting_bytes: 0,
             heard_at: never,
+            lost_at: never,
             rests_until: never,
         }
     }
@@ -98,10 +101,12 @@ impl<W, R> Default for Releases<W, R> {
 
 impl<W, R> Releases<W, R> {
     /// Whether a request of so many bytes may be released now: more would lie there than can be written,
-    /// and taken, in time. The first has room, however large.
+    /// and taken, in time. The first has room, however large; and no other until a worker has said something,
+    /// when one was lost: else all would wait for nothing once more.
     #[must_use]
     pub fn has_room(&self, bytes: usize) -> bool {
-        self.waiting_bytes == 0 || self.waiting_bytes + bytes <= RELEASE_BYTES_MAX
+        let is_in_doubt = self.heard_at < self.lost_at;
+        self.waiting_bytes == 0 || !is_in_doubt && self.waiting_bytes + bytes <= RELEASE_BYTES_MAX
     }
 
     /// A request of so many bytes is to be sent.
@@ -187,7 +192,11 @@ impl<W, R> Releases<W, R> {
         if silent_ms < AWAY_MS && gone.iter().any(|entry| is_ignored(&entry.state)) {
             self.rests_until = now + RELEASE_REST_MS;
         }
-        gone.into_iter().filter_map(|entry| entry.waiter).collect()
+        let lost: Vec<_> = gone.into_iter().filter_map(|entry| entry.waiter).collect();
+        if !lost.is_empty() {
+            self.lost_at = now;
+        }
+        lost
     }
 
     /// Something was released, and no worker has taken that or anything since: they cannot, or somebody

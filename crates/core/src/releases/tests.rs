@@ -133,6 +133,26 @@ fn where_nobody_takes_anything_nothing_is_released_for_a_while() {
     assert!(!board.rests(now), "it was away, and is back when it is back");
 }
 
+/// Whoever took them cannot say so, or is gone.
+#[test]
+fn after_a_loss_one_release_tries_whether_anybody_is_heard() {
+    let mut board = Board::default();
+    begin(&mut board, 0);
+    board.begin(ticket(2), 1_000, "other", at(0));
+    board.taken(ticket(2), at(10));
+    assert!(board.has_room(1_000));
+    assert_eq!(board.sweep(at(10 + WORKER_SILENT_MS), OPEN), ["other"]);
+    assert!(!board.has_room(1_000), "the first waits still");
+    assert_eq!(board.sweep(at(RELEASE_WAIT_MS + RELEASE_GRACE_MS), OPEN), ["owner"]);
+    assert!(!board.rests(at(RELEASE_WAIT_MS + RELEASE_GRACE_MS)), "somebody was heard");
+    assert!(board.has_room(1_000));
+    begin(&mut board, 5_000);
+    assert!(!board.has_room(1_000), "one is enough");
+    board.taken(ticket(1), at(5_010));
+    board.begin(ticket(3), 1_000, "third", at(5_020));
+    assert!(board.has_room(1_000));
+}
+
 #[test]
 fn workers_that_are_busy_are_no_reason_to_rest() {
     let mut board = Board::default();

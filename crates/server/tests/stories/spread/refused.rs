@@ -52,6 +52,9 @@ async fn refuses_until(
     }
     let lasted = since.elapsed();
     assert!(lasted < GOES_ON + Duration::from_secs(2), "{lasted:?}");
+    // What was lost once does not wait for nothing again.
+    let lost = server.figure("tidings_releases_lost_total").await;
+    assert!(lost <= 1.2 * CONCURRENCY as f64, "{lost} lost");
     let logs = || [server.log(), worker.log()];
     eventually("it is said", || async { say_enough(&logs()).then_some(()) }).await;
     if let Some(end) = way_back {
