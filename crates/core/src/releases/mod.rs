@@ -188,8 +188,11 @@ impl<W, R> Releases<W, R> {
         let gone = self.entries.extract_if(|_, entry| entry.state.is_over(now, silent_ms));
         let gone: Vec<_> = gone.map(|(_, entry)| entry).collect();
         gone.iter().for_each(|entry| self.forget(entry));
-        let is_ignored = |state: &State<R>| matches!(state, State::Waiting { since, .. } if self.heard_at < *since);
-        if silent_ms < AWAY_MS && gone.iter().any(|entry| is_ignored(&entry.state)) {
+        let is_ignored = |entry: &Entry<W, R>| match entry.state {
+            State::Waiting { since, .. } => self.heard_at < since,
+            _ => false,
+        };
+        if silent_ms < AWAY_MS && gone.iter().any(is_ignored) {
             self.rests_until = now + RELEASE_REST_MS;
         }
         let lost: Vec<_> = gone.into_iter().filter_map(|entry| entry.waiter).collect();

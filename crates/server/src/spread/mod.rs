@@ -10,6 +10,7 @@
 //! once, and there is no group of consumers that a restart would lose. Replies are in streams, since a new
 //! owner reads those to the former one.
 
+mod abroad;
 mod heir;
 mod line;
 mod parcel;

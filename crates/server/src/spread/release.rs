@@ -12,6 +12,7 @@ use tidings_core::time::Timestamp;
 use tokio::sync::{mpsc, oneshot, watch};
 use tokio::task::JoinSet;
 
+use super::abroad::Abroad;
 use super::heir::Heir;
 use super::line::Line;
 use super::parcel::{Parcel, Postbox, Reply, Report, Stub, weight};
@@ -61,6 +62,7 @@ pub struct Spread {
     owners: AtomicUsize,
     /// Redis answers, and there is a worker beside this process.
     is_open: AtomicBool,
+    abroad: Abroad,
     pub(super) heir: Heir,
     started_at: Timestamp,
     pub(super) troubles: Troubles,
@@ -115,6 +117,7 @@ impl Spread {
             own_worker,
             owners: 1.into(),
             is_open: false.into(),
+            abroad: Abroad::default(),
             heir: Heir::default(),
             started_at,
             troubles,
@@ -136,18 +139,20 @@ impl Spread {
     pub fn takes(&self, webhook: WebhookId, ticket: Ticket, request: &Request) -> bool {
         let outgoing = self.group(group(webhook));
         let is_open = self.is_open.load(Ordering::Relaxed) && outgoing.is_open();
+        let bytes = weight(request);
         let board = outgoing.board();
-        is_open && board.has_room(weight(request)) || board.knows(ticket)
+        is_open && self.abroad.has_room(bytes) && board.has_room(bytes) || board.knows(ticket)
     }
 
     /// Has a request sent, and waits for what became of it: for as long as a worker says that it is at it,
     /// and some seconds.
     pub async fn send(&self, webhook: WebhookId, order: Order<'_>) -> Result<Reply, Lost> {
         let Order { ticket, request, whole, stub } = order;
-        let now = self.clock.now();
+        let (now, bytes) = (self.clock.now(), weight(request));
+        let _away = self.abroad.goes(bytes);
         let (who, replied) = oneshot::channel();
         let (group, outgoing) = (group(webhook), self.group(group(webhook)));
-        let begun = outgoing.board().begin(ticket, weight(request), who, now);
+        let begun = outgoing.board().begin(ticket, bytes, who, now);
         match begun {
             Begun::Replied(_, reply) => return Ok(reply),
             Begun::UnderWay => {}
@@ -182,8 +187,8 @@ impl Spread {
     }
 
     /// Shards of another owner, or of a former process, are to be this one's: what was replied to it is read
-    /// first, and counts for the time being. When it was cut off that may have been a moment ago, so workers are
-    /// given the time to say what they are at.
+    /// first, and counts for the time being. When it was cut off that may have been a moment ago, so workers
+    /// are given the time to say what they are at.
     pub async fn inherit(&self, shards: impl IntoIterator<Item = u8>, was_cut_off: bool) {
         self.heir.inherit(shards, self.clock.now());
         // A node that was killed finds its shards still its own.
@@ -278,7 +283,8 @@ async fn sweep(spread: Arc<Spread>) {
             say(is_open, others, silent_ms);
         }
         let capacity = takers.iter().map(|(_, heard)| heard.capacity).sum();
-        let wanted = if is_open { spread.share(capacity) } else { ATTEMPTS_IN_FLIGHT_MAX };
+        let share = if is_open { spread.share(capacity) } else { ATTEMPTS_IN_FLIGHT_MAX };
+        let wanted = spread.abroad.given_out(share);
         if wanted != told {
             told = wanted;
             spread.inbox.signal(Signal::Capacity(wanted));
