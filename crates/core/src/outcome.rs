@@ -155,9 +155,9 @@ impl FailureKind {
 pub struct Headers(String);
 
 impl Headers {
-    /// Adds a header, its name in lower case, unless that would exceed [`RESPONSE_HEADERS_BYTES_MAX`]. Bytes beyond ASCII are
-    /// taken as Latin-1, so that nothing is lost; line ends, which no parser lets through, become
-    /// spaces.
+    /// Adds a header, its name in lower case, unless that would exceed [`RESPONSE_HEADERS_BYTES_MAX`].
+    /// Bytes beyond ASCII are taken as Latin-1, so that nothing is lost; line ends, which no parser lets
+    /// through, become spaces.
     pub fn push(&mut self, name: &str, value: &[u8]) {
         if self.0.len() + name.len() + value.len() + 3 > RESPONSE_HEADERS_BYTES_MAX {
             return;
