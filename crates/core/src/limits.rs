@@ -65,8 +65,8 @@ pub const RELEASES_MAX: usize = 16_384;
 /// Requests that one worker has on the network: each is a socket and a task of some 20 KiB.
 pub const WORKER_CAPACITY: usize = ATTEMPTS_IN_FLIGHT_MAX;
 /// A request that was released waits so long for a worker, and none starts it later. Enough for a burst;
-/// with what follows, five seconds at most until its owner sends it in another way: the grace, a quarter until
-/// it looks, and a second before the webhook is tried again.
+/// with what follows, five seconds at most until its owner sends it in another way: the grace, a quarter
+/// until it looks, and a second before the webhook is tried again.
 pub const RELEASE_WAIT_MS: i64 = 3 * SECOND_MS;
 /// Requests of one group that an owner has waiting for a worker, bytes; one that is larger may wait alone.
 /// With all 16 groups that is 8 MiB, or 16 if each request is as large as any: a line of 100 Mbit/s carries
