@@ -191,10 +191,12 @@ impl Spread {
     /// are given the time to say what they are at.
     pub async fn inherit(&self, shards: impl IntoIterator<Item = u8>, was_cut_off: bool) {
         self.heir.inherit(shards, self.clock.now());
+        // Of what is younger than half of it when workers say so, they say it the next time.
+        let silent_ms = WORKER_SAYS_MS / 2 * 3;
         // A node that was killed finds its shards still its own.
-        let is_new = self.clock.now().since(self.started_at) < WORKER_SAYS_MS;
+        let is_new = self.clock.now().since(self.started_at) < silent_ms;
         if (was_cut_off || is_new) && !self.sight.borrow().workers.is_empty() {
-            tokio::time::sleep(Duration::from_millis(WORKER_SAYS_MS as u64) + AGAIN).await;
+            tokio::time::sleep(Duration::from_millis(silent_ms as u64) + AGAIN).await;
         }
         if self.there().is_some() {
             reply::read_what_is_there(self).await;

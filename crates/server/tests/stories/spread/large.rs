@@ -71,3 +71,37 @@ async fn what_is_written_too_late_is_not_sent_twice() {
     .await;
     assert_eq!(receiver.take().await.len(), 1);
 }
+
+/// An owner holds all that workers have of it.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_workers_have_is_bounded_in_bytes() {
+    const WEBHOOKS: usize = 90;
+    const BYTES: usize = 900 << 10;
+    let redis = RedisServer::start();
+    let worker = Worker::start(&redis.url()).await;
+    let dir = tempdir().unwrap();
+    let server = owner(dir.path(), &redis.url()).await;
+    counts_on(&server, 2).await;
+    let receiver = Receiver::start().await;
+    for n in 0..WEBHOOKS {
+        register(&server, &receiver.url(), json!({"events": [format!("to{n}.*")]})).await;
+    }
+    receiver.hold();
+    for n in 0..WEBHOOKS {
+        let data = json!({"padding": "x".repeat(BYTES)});
+        server.post("/api/events", json!({"type": format!("to{n}.it"), "data": data})).await;
+        receiver.next().await;
+    }
+    let released = server.figure("tidings_releases_total").await as usize;
+    let room = (64 << 20) / BYTES;
+    assert!((room / 2..=room).contains(&released), "{released} of {room}");
+    receiver.release();
+    let totals = settled_totals(&server).await;
+    assert_eq!(totals["success"], WEBHOOKS, "{totals:#}");
+    assert!(receiver.is_quiet().await, "each was sent once");
+    // They have come back, and there is room again.
+    server.post("/api/events", json!({"type": "to0.again", "data": {}})).await.expect(202);
+    receiver.next().await;
+    assert_eq!(server.figure("tidings_releases_total").await as usize, released + 1);
+    worker.binary.stop().await;
+}
