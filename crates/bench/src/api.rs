@@ -25,6 +25,11 @@ impl Api {
         serde_json::from_slice(&body).with_context(|| format!("GET {path} answered no such JSON"))
     }
 
+    pub async fn text(&mut self, path: &str) -> Result<String> {
+        let body = self.ask(Method::GET, path, Bytes::new()).await?;
+        Ok(String::from_utf8_lossy(&body).into_owned())
+    }
+
     pub async fn post(&mut self, path: &str, body: impl Into<Bytes>) -> Result<Bytes> {
         self.ask(Method::POST, path, body.into()).await
     }

@@ -30,18 +30,24 @@ pub struct Bench<'a> {
     next_seq: u64,
 }
 
+/// What helps a server.
+pub const WORKER: &str = "worker";
+pub const REDIS: &str = "redis";
+
 /// A server that takes publishes: the relay or tidings.
 #[derive(Debug, Clone)]
 pub struct Server {
     pub name: &'static str,
     pids: Vec<u32>,
+    /// What else works for it, by what it is.
+    helpers: Vec<(&'static str, u32)>,
     /// Where it takes them.
     urls: Vec<String>,
 }
 
 impl From<&Tidings> for Server {
     fn from(tidings: &Tidings) -> Self {
-        Self { name: "tidings", pids: vec![tidings.pid], urls: vec![tidings.url.clone()] }
+        Self::of_nodes(std::slice::from_ref(tidings), false)
     }
 }
 
@@ -52,12 +58,22 @@ impl Server {
         Self {
             name: "tidings",
             pids: nodes.iter().map(|node| node.pid).collect(),
+            helpers: Vec::new(),
             urls: nodes.iter().take(through).map(|node| node.url.clone()).collect(),
         }
     }
 
+    pub fn helped_by(&mut self, what: &'static str, pid: u32) {
+        self.helpers.push((what, pid));
+    }
+
     fn cpu_us(&self) -> Result<f64> {
         self.pids.iter().map(|&pid| process::cpu_us(pid)).sum()
+    }
+
+    fn helpers_cpu_us(&self, what: &str) -> Result<f64> {
+        let of = self.helpers.iter().filter(|(helper, _)| *helper == what);
+        of.map(|&(_, pid)| process::cpu_us(pid)).sum()
     }
 }
 
@@ -126,6 +142,8 @@ pub struct Round {
     /// From the first publish to the last receipt.
     pub seconds: f64,
     pub server_cpu_us: f64,
+    pub worker_cpu_us: f64,
+    pub redis_cpu_us: f64,
     pub receiver_cpu_us: f64,
 }
 
@@ -158,7 +176,8 @@ impl<'a> Bench<'a> {
     /// A relay in front of the receiver; it ends when the role is dropped.
     pub async fn relay(&self) -> Result<(Role, Server)> {
         let role = Role::start("relay", &[format!("--target={}", self.hook_url(0))]).await?;
-        let server = Server { name: "relay", pids: vec![role.pid], urls: vec![role.url.clone()] };
+        let (pids, urls) = (vec![role.pid], vec![role.url.clone()]);
+        let server = Server { name: "relay", pids, helpers: Vec::new(), urls };
         Ok((role, server))
     }
 
@@ -186,6 +205,7 @@ impl<'a> Bench<'a> {
         self.all_settled(server).await?;
         self.reset().await?;
         let server_before = server.cpu_us()?;
+        let helpers_before = [WORKER, REDIS].map(|what| server.helpers_cpu_us(what));
         let receiver_before = process::cpu_us(self.receiver.pid)?;
         let published = self.publish(server, load).await?;
         let account = self.received(published.accepted).await?;
@@ -193,9 +213,12 @@ impl<'a> Bench<'a> {
         // Work that a server puts off until it is idle belongs to the deliveries that caused it,
         // and must not run beside the next round.
         self.all_settled(server).await?;
+        let [workers_before, redis_before] = helpers_before;
         let round = Round {
             seconds: clock::between_ns(published.first_sent_ns, account.last_ns) as f64 / 1e9,
             server_cpu_us: server.cpu_us()? - server_before,
+            worker_cpu_us: server.helpers_cpu_us(WORKER)? - workers_before?,
+            redis_cpu_us: server.helpers_cpu_us(REDIS)? - redis_before?,
             receiver_cpu_us,
             published,
             account,

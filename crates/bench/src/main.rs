@@ -17,6 +17,7 @@ mod report;
 mod roles;
 mod scenarios;
 mod tidings;
+mod workers;
 
 use std::process::ExitCode;
 
@@ -160,6 +161,7 @@ fn machine(options: &Options) -> serde_json::Value {
         "quick": options.quick,
         "nodes": options.nodes,
         "spread": options.spread,
+        "workers": options.workers,
     })
 }
 

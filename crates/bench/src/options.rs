@@ -50,6 +50,10 @@ pub struct Options {
     /// Publish through all nodes in turn, as behind a load balancer; otherwise through the first.
     #[arg(long)]
     pub spread: bool,
+    /// Workers beside the server, through a `redis-server` that is started for them; where throughput is
+    /// measured.
+    #[arg(long, value_name = "N", default_value_t = 0)]
+    pub workers: usize,
     /// Further settings for the server, as in TIDINGS_LOG=warn; may be repeated.
     #[arg(long, value_name = "NAME=VALUE", value_parser = name_and_value)]
     pub server_env: Vec<(String, String)>,

@@ -68,8 +68,14 @@ pub struct Tidings {
 impl Tidings {
     /// Starts the server and waits until it listens.
     pub async fn start(options: &Options, data: &DataDir) -> Result<Self> {
+        Self::start_as(&[], options, data).await
+    }
+
+    /// The same in a role.
+    pub async fn start_as(flags: &[&str], options: &Options, data: &DataDir) -> Result<Self> {
         let mut command = Command::new(options.tidings()?);
         command.args(["serve", "--listen", "127.0.0.1:0", "--data-dir"]).arg(data.path());
+        command.args(flags);
         // The settings of whoever runs this must not change what is measured.
         for (name, _) in std::env::vars_os() {
             let name = name.to_string_lossy();

@@ -65,8 +65,16 @@ pub const RELEASES_MAX: usize = 16_384;
 /// Requests that one worker has on the network: each is a socket and a task of some 20 KiB.
 pub const WORKER_CAPACITY: usize = ATTEMPTS_IN_FLIGHT_MAX;
 /// A request that was released waits so long for a worker, and none starts it later. Enough for a burst;
-/// with what follows, five seconds at most until its owner sends it in another way.
+/// with what follows, five seconds at most until its owner sends it in another way: the grace, a quarter
+/// until it looks, and a second before the webhook is tried again.
 pub const RELEASE_WAIT_MS: i64 = 3 * SECOND_MS;
+/// Requests of one group that an owner has waiting for a worker, bytes; one that is larger may wait alone.
+/// With all 16 groups that is 8 MiB, or 16 if each request is as large as any: a line of 100 Mbit/s carries
+/// them within [`RELEASE_WAIT_MS`], there and on to a worker. What has no room its owner sends.
+pub const RELEASE_BYTES_MAX: usize = 512 << 10;
+/// Requests of one owner that workers have, bytes: it holds what they carry until they come back. More it
+/// sends itself.
+pub const RELEASED_BYTES_MAX: usize = 64 << 20;
 /// For the word that it was taken.
 pub const RELEASE_GRACE_MS: i64 = SECOND_MS / 2;
 /// Where nobody takes what is released, nothing is for so long: some seconds in each of these are lost.
@@ -75,12 +83,16 @@ pub const RELEASE_REST_MS: i64 = 30 * SECOND_MS;
 /// is gone.
 pub const WORKER_SAYS_MS: i64 = SECOND_MS;
 pub const WORKER_SILENT_MS: i64 = 3 * WORKER_SAYS_MS;
+/// But none is at one for longer than the longest timeout, whatever is said: words that somebody repeats do
+/// not hold a delivery up for ever.
+pub const TAKEN_MS_MAX: i64 = TIMEOUT_MS_MAX as i64 + 10 * SECOND_MS;
 /// Workers that are looked at. More than Redis has connections for.
 pub const WORKERS_MAX: usize = 1_024;
 /// A reply that nobody waits for is kept so long: the time in which a shard changes hands, and more.
 pub const REPLY_KEPT_MS: i64 = 60 * SECOND_MS;
-/// And so many of them at most, in each group.
-pub const REPLIES_KEPT_MAX: usize = 1_250;
+/// And so many of them at most, in each group: four times what an owner has released into one when it is
+/// evenly spread.
+pub const REPLIES_KEPT_MAX: usize = RELEASES_MAX / 4;
 /// Outcomes not yet committed; beyond it no new attempt starts.
 pub const UNSETTLED_MAX: usize = 20_000;
 /// Rows of one lane and of all lanes in the dispatcher's memory; a row is 112 bytes, and 500 more

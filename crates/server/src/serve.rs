@@ -152,6 +152,9 @@ async fn restore_queue(parts: &Arc<Parts>) -> Result<()> {
     let lanes = parts.store.lanes().await?;
     if !lanes.is_empty() {
         tracing::info!(lanes = lanes.len(), "resuming");
+        if let Some(spread) = &parts.spread {
+            spread.inherit(0..=u8::MAX, true).await;
+        }
     }
     for summary in lanes {
         let webhook = summary.lane.webhook;

@@ -2,8 +2,9 @@
 
 use anyhow::Result;
 
-use crate::bench::{Bench, Load, Round, Server, Types};
+use crate::bench::{Bench, Load, REDIS, Round, Server, Types, WORKER};
 use crate::tidings::{DataDir, Tidings};
+use crate::workers::{self, Redis};
 
 #[derive(Debug, Clone, Copy)]
 pub enum Throughput {
@@ -34,13 +35,24 @@ pub async fn run(bench: &mut Bench<'_>, kind: Throughput) -> Result<()> {
     if bench.options.relay_only {
         return compare(bench, kind, None).await;
     }
+    let beside = DataDir::create(bench.options, "beside")?;
+    let redis = match bench.options.workers {
+        0 => None,
+        _ => Some(Redis::start(&beside).await?),
+    };
+    let options = redis.as_ref().map(|redis| redis.joined_by(bench.options));
+    let options = options.as_ref().unwrap_or(bench.options);
     let mut nodes = Vec::new();
     let mut dirs = Vec::new();
-    for nth in 0..bench.options.nodes.max(1) {
-        dirs.push(DataDir::create(bench.options, &format!("throughput{nth}"))?);
-        nodes.push(Tidings::start(bench.options, &dirs[dirs.len() - 1]).await?);
+    for nth in 0..options.nodes.max(1) {
+        dirs.push(DataDir::create(options, &format!("throughput{nth}"))?);
+        nodes.push(Tidings::start(options, &dirs[dirs.len() - 1]).await?);
     }
+    let workers = workers::start(options, &beside).await?;
     let tidings = &mut nodes[0];
+    if !workers.is_empty() {
+        workers::counted_on(tidings, workers.len()).await?;
+    }
     match kind {
         Throughput::Webhooks(count) => {
             bench.progress.step("registering webhooks");
@@ -54,8 +66,16 @@ pub async fn run(bench: &mut Bench<'_>, kind: Throughput) -> Result<()> {
     if let Throughput::History = kind {
         make_history(bench, tidings, &dirs[0]).await?;
     }
-    let server = Server::of_nodes(&nodes, bench.options.spread);
+    let mut server = Server::of_nodes(&nodes, bench.options.spread);
+    workers.iter().for_each(|worker| server.helped_by(WORKER, worker.pid));
+    redis.iter().for_each(|redis| server.helped_by(REDIS, redis.pid));
     compare(bench, kind, Some(server)).await?;
+    if let Some(redis) = &redis {
+        bench.figure("redis_memory_peak_mib", None, Some(redis.memory_peak_mib()?));
+    }
+    for worker in workers {
+        worker.stop().await?;
+    }
     // The last first, so that what it gives back is taken over by one that has it all in the end.
     for node in nodes.into_iter().rev() {
         node.stop().await?;
@@ -152,6 +172,11 @@ fn report(bench: &mut Bench<'_>, relay: &Totals, tidings: Option<&Totals>) {
     line("delivered_per_s", true, &Totals::delivered_per_s);
     line("spread_percent", false, &Totals::spread_percent);
     line("cpu_us_per_delivery", true, &|all| all.sum(|round| round.server_cpu_us) / all.received());
+    let workers = |all: &Totals| all.sum(|round| round.worker_cpu_us) / all.received();
+    line("workers_cpu_us_per_delivery", false, &workers);
+    line("redis_cpu_us_per_delivery", false, &|all| {
+        all.sum(|round| round.redis_cpu_us) / all.received()
+    });
     line("load_cpu_us_per_event", false, &|all| {
         all.sum(|round| round.published.cpu_us) / all.received()
     });

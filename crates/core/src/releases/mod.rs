@@ -16,8 +16,8 @@ use serde::{Deserialize, Serialize};
 
 use crate::id::DeliveryId;
 use crate::limits::{
-    RELEASE_GRACE_MS, RELEASE_REST_MS, RELEASE_WAIT_MS, REPLIES_KEPT_MAX, REPLY_KEPT_MS,
-    WORKER_SILENT_MS,
+    RELEASE_BYTES_MAX, RELEASE_GRACE_MS, RELEASE_REST_MS, RELEASE_WAIT_MS, REPLIES_KEPT_MAX,
+    REPLY_KEPT_MS, TAKEN_MS_MAX, WORKER_SILENT_MS,
 };
 use crate::time::Timestamp;
 
@@ -28,6 +28,8 @@ mod tests;
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub struct Ticket {
     pub delivery: DeliveryId,
+    /// Its shard: whoever takes that over wants to know what became of this.
+    pub shard: u8,
     /// From 1 on.
     pub attempt: u16,
     /// Of a hand-off, which makes several; from 0 on.
@@ -57,8 +59,12 @@ pub struct Releases<W, R> {
     entries: HashMap<Ticket, Entry<W, R>>,
     /// Entries that nobody waits for.
     unawaited: usize,
+    /// Of the requests that wait for a worker.
+    waiting_bytes: usize,
     /// When a worker said something last.
     heard_at: Timestamp,
+    /// When a release was lost last.
+    lost_at: Timestamp,
     /// Nobody takes what is released; until then nothing is.
     rests_until: Timestamp,
 }
@@ -72,9 +78,9 @@ struct Entry<W, R> {
 #[derive(Debug)]
 enum State<R> {
     /// For a worker.
-    Waiting { since: Timestamp },
+    Waiting { since: Timestamp, bytes: usize },
     /// Until more is to be heard.
-    Taken { until: Timestamp },
+    Taken { since: Timestamp, until: Timestamp },
     /// And nobody waits for it.
     Replied { reply: R, until: Timestamp },
 }
@@ -82,39 +88,62 @@ enum State<R> {
 impl<W, R> Default for Releases<W, R> {
     fn default() -> Self {
         let never = Timestamp::default();
-        Self { entries: HashMap::new(), unawaited: 0, heard_at: never, rests_until: never }
+        Self {
+            entries: HashMap::new(),
+            unawaited: 0,
+            waiting_bytes: 0,
+            heard_at: never,
+            lost_at: never,
+            rests_until: never,
+        }
     }
 }
 
 impl<W, R> Releases<W, R> {
-    /// A request is to be sent.
-    pub fn begin(&mut self, ticket: Ticket, who: W, now: Timestamp) -> Begun<W, R> {
-        let known = self.entries.remove(&ticket);
-        self.unawaited -= usize::from(known.as_ref().is_some_and(|entry| entry.waiter.is_none()));
-        let (begun, state) = match known.map(|entry| entry.state) {
+    /// Whether a request of so many bytes may be released now: more would lie there than can be written,
+    /// and taken, in time. The first has room, however large; and no other until a worker has said something,
+    /// when one was lost: else all would wait for nothing once more.
+    #[must_use]
+    pub fn has_room(&self, bytes: usize) -> bool {
+        let is_in_doubt = self.heard_at < self.lost_at;
+        self.waiting_bytes == 0 || !is_in_doubt && self.waiting_bytes + bytes <= RELEASE_BYTES_MAX
+    }
+
+    /// A request of so many bytes is to be sent.
+    pub fn begin(&mut self, ticket: Ticket, bytes: usize, who: W, now: Timestamp) -> Begun<W, R> {
+        let (begun, state) = match self.remove(ticket).map(|entry| entry.state) {
             Some(State::Replied { reply, .. }) => return Begun::Replied(who, reply),
             Some(taken @ State::Taken { .. }) => (Begun::UnderWay, taken),
-            Some(State::Waiting { .. }) | None => (Begun::Release, State::Waiting { since: now }),
+            Some(State::Waiting { .. }) | None => {
+                (Begun::Release, State::Waiting { since: now, bytes })
+            }
         };
-        self.entries.insert(ticket, Entry { waiter: Some(who), state });
+        self.insert(ticket, Entry { waiter: Some(who), state });
         begun
     }
 
     /// It could not be released. Whoever waits, if anyone does.
     pub fn withdraw(&mut self, ticket: Ticket) -> Option<W> {
-        let entry = self.entries.remove(&ticket)?;
-        self.unawaited -= usize::from(entry.waiter.is_none());
-        entry.waiter
+        self.remove(ticket)?.waiter
     }
 
     /// A worker has taken it, or is at it still.
     pub fn taken(&mut self, ticket: Ticket, now: Timestamp) {
         self.heard_at = now;
-        let taken = State::Taken { until: now + WORKER_SILENT_MS };
-        match self.entries.get_mut(&ticket) {
-            Some(Entry { state: State::Replied { .. }, .. }) => {}
-            Some(Entry { state, .. }) => *state = taken,
-            None => self.keep(ticket, taken),
+        let taken = |since| {
+            let until = (now + WORKER_SILENT_MS).min(since + TAKEN_MS_MAX);
+            State::Taken { since, until }
+        };
+        match self.remove(ticket) {
+            Some(Entry { waiter, state }) => {
+                let state = match state {
+                    replied @ State::Replied { .. } => replied,
+                    State::Taken { since, .. } => taken(since),
+                    State::Waiting { .. } => taken(now),
+                };
+                self.insert(ticket, Entry { waiter, state });
+            }
+            None => self.keep(ticket, taken(now)),
         }
     }
 
@@ -132,9 +161,25 @@ impl<W, R> Releases<W, R> {
 
     fn keep(&mut self, ticket: Ticket, state: State<R>) {
         if self.unawaited < REPLIES_KEPT_MAX {
-            self.unawaited += 1;
-            self.entries.insert(ticket, Entry { waiter: None, state });
+            self.insert(ticket, Entry { waiter: None, state });
         }
+    }
+
+    fn insert(&mut self, ticket: Ticket, entry: Entry<W, R>) {
+        self.unawaited += usize::from(entry.waiter.is_none());
+        self.waiting_bytes += entry.state.waiting_bytes();
+        self.entries.insert(ticket, entry);
+    }
+
+    fn remove(&mut self, ticket: Ticket) -> Option<Entry<W, R>> {
+        let entry = self.entries.remove(&ticket)?;
+        self.forget(&entry);
+        Some(entry)
+    }
+
+    fn forget(&mut self, entry: &Entry<W, R>) {
+        self.unawaited -= usize::from(entry.waiter.is_none());
+        self.waiting_bytes -= entry.state.waiting_bytes();
     }
 
     /// Forgets what is old, when what lies between has answered last so long ago. Those whose release is
@@ -142,13 +187,19 @@ impl<W, R> Releases<W, R> {
     pub fn sweep(&mut self, now: Timestamp, silent_ms: i64) -> Vec<W> {
         let gone = self.entries.extract_if(|_, entry| entry.state.is_over(now, silent_ms));
         let gone: Vec<_> = gone.map(|(_, entry)| entry).collect();
-        self.unawaited -= gone.iter().filter(|entry| entry.waiter.is_none()).count();
-        let is_ignored =
-            |state: &State<R>| matches!(state, State::Waiting { since } if self.heard_at < *since);
-        if silent_ms < AWAY_MS && gone.iter().any(|entry| is_ignored(&entry.state)) {
+        gone.iter().for_each(|entry| self.forget(entry));
+        let is_ignored = |entry: &Entry<W, R>| match entry.state {
+            State::Waiting { since, .. } => self.heard_at < since,
+            _ => false,
+        };
+        if silent_ms < AWAY_MS && gone.iter().any(is_ignored) {
             self.rests_until = now + RELEASE_REST_MS;
         }
-        gone.into_iter().filter_map(|entry| entry.waiter).collect()
+        let lost: Vec<_> = gone.into_iter().filter_map(|entry| entry.waiter).collect();
+        if !lost.is_empty() {
+            self.lost_at = now;
+        }
+        lost
     }
 
     /// Something was released, and no worker has taken that or anything since: they cannot, or somebody
@@ -173,18 +224,25 @@ impl<W, R> Releases<W, R> {
 }
 
 impl<R> State<R> {
+    const fn waiting_bytes(&self) -> usize {
+        match self {
+            Self::Waiting { bytes, .. } => *bytes,
+            _ => 0,
+        }
+    }
+
     fn is_over(&mut self, now: Timestamp, silent_ms: i64) -> bool {
         let is_away = silent_ms >= AWAY_MS;
         match self {
-            Self::Waiting { since } => {
+            Self::Waiting { since, .. } => {
                 is_away || now.since(*since) >= RELEASE_WAIT_MS + RELEASE_GRACE_MS
             }
-            Self::Taken { until } if is_away => {
+            Self::Taken { until, .. } if is_away => {
                 // No word can come. When one can again, it has a moment.
                 *until = (*until).max(now + AWAY_MS);
                 silent_ms >= AWAY_TAKEN_MS
             }
-            Self::Taken { until } | Self::Replied { until, .. } => now >= *until,
+            Self::Taken { until, .. } | Self::Replied { until, .. } => now >= *until,
         }
     }
 }

@@ -10,11 +10,11 @@ fn at(ms: i64) -> Timestamp {
 }
 
 fn ticket(attempt: u16) -> Ticket {
-    Ticket { delivery: DeliveryId::from_i64(5), attempt, call: 0 }
+    Ticket { delivery: DeliveryId::from_i64(5), shard: 7, attempt, call: 0 }
 }
 
 fn begin(board: &mut Board, ms: i64) -> Begun<&'static str, u16> {
-    board.begin(ticket(1), "owner", at(ms))
+    board.begin(ticket(1), 1_000, "owner", at(ms))
 }
 
 #[test]
@@ -91,7 +91,7 @@ fn a_new_owner_waits_for_what_is_under_way() {
 fn a_reply_is_of_its_own_attempt_only() {
     let mut board = Board::default();
     board.replied(ticket(1), 200, at(0));
-    assert_eq!(board.begin(ticket(2), "owner", at(1)), Begun::Release);
+    assert_eq!(board.begin(ticket(2), 1_000, "owner", at(1)), Begun::Release);
 }
 
 #[test]
@@ -108,7 +108,7 @@ fn what_nobody_waits_for_is_bounded_in_number_and_time() {
     let mut board: Releases<(), ()> = Releases::default();
     for delivery in 0..REPLIES_KEPT_MAX as i64 + 10 {
         let delivery = DeliveryId::from_i64(delivery);
-        board.replied(Ticket { delivery, attempt: 1, call: 0 }, (), at(0));
+        board.replied(Ticket { delivery, shard: 7, attempt: 1, call: 0 }, (), at(0));
     }
     assert_eq!((board.entries.len(), board.awaited()), (REPLIES_KEPT_MAX, 0));
     assert!(board.sweep(at(REPLY_KEPT_MS), OPEN).is_empty());
@@ -133,11 +133,31 @@ fn where_nobody_takes_anything_nothing_is_released_for_a_while() {
     assert!(!board.rests(now), "it was away, and is back when it is back");
 }
 
+/// Whoever took them cannot say so, or is gone.
+#[test]
+fn after_a_loss_one_release_tries_whether_anybody_is_heard() {
+    let mut board = Board::default();
+    begin(&mut board, 0);
+    board.begin(ticket(2), 1_000, "other", at(0));
+    board.taken(ticket(2), at(10));
+    assert!(board.has_room(1_000));
+    assert_eq!(board.sweep(at(10 + WORKER_SILENT_MS), OPEN), ["other"]);
+    assert!(!board.has_room(1_000), "the first waits still");
+    assert_eq!(board.sweep(at(RELEASE_WAIT_MS + RELEASE_GRACE_MS), OPEN), ["owner"]);
+    assert!(!board.rests(at(RELEASE_WAIT_MS + RELEASE_GRACE_MS)), "somebody was heard");
+    assert!(board.has_room(1_000));
+    begin(&mut board, 5_000);
+    assert!(!board.has_room(1_000), "one is enough");
+    board.taken(ticket(1), at(5_010));
+    board.begin(ticket(3), 1_000, "third", at(5_020));
+    assert!(board.has_room(1_000));
+}
+
 #[test]
 fn workers_that_are_busy_are_no_reason_to_rest() {
     let mut board = Board::default();
     begin(&mut board, 0);
-    board.begin(ticket(2), "other", at(0));
+    board.begin(ticket(2), 1_000, "other", at(0));
     board.taken(ticket(2), at(0));
     board.taken(ticket(2), at(3_000));
     assert_eq!(board.sweep(at(RELEASE_WAIT_MS + RELEASE_GRACE_MS), OPEN), ["owner"]);
@@ -148,10 +168,78 @@ fn workers_that_are_busy_are_no_reason_to_rest() {
 fn what_was_sent_already_or_is_under_way_is_known() {
     let mut board = Board::default();
     assert!(!board.knows(ticket(1)));
-    board.begin(ticket(1), "owner", at(0));
+    board.begin(ticket(1), 1_000, "owner", at(0));
     assert!(!board.knows(ticket(1)), "it may be under way");
     board.taken(ticket(1), at(0));
     assert!(board.knows(ticket(1)));
     board.replied(ticket(2), 200, at(0));
     assert!(board.knows(ticket(2)));
+}
+
+#[test]
+fn what_waits_for_workers_is_bounded_in_bytes() {
+    let mut board = Board::default();
+    assert!(board.has_room(2 * RELEASE_BYTES_MAX), "one is never too large");
+    board.begin(ticket(1), RELEASE_BYTES_MAX - 1_000, "owner", at(0));
+    assert!(board.has_room(1_000));
+    assert!(!board.has_room(1_001));
+    board.begin(ticket(2), 1_000, "other", at(0));
+    assert!(!board.has_room(1));
+    // Each way out of waiting makes room again.
+    board.taken(ticket(1), at(10));
+    board.taken(ticket(1), at(20));
+    assert!(board.has_room(RELEASE_BYTES_MAX - 1_000));
+    assert!(!board.has_room(RELEASE_BYTES_MAX));
+    board.withdraw(ticket(2));
+    assert_eq!(board.waiting_bytes, 0);
+    board.begin(ticket(3), 500, "third", at(30));
+    board.begin(ticket(3), 500, "third", at(40));
+    assert_eq!(board.waiting_bytes, 500, "released again");
+    board.replied(ticket(3), 200, at(50));
+    assert_eq!(board.waiting_bytes, 0);
+    board.begin(ticket(4), 500, "fourth", at(60));
+    board.sweep(at(10_000), OPEN);
+    assert_eq!(board.waiting_bytes, 0);
+}
+
+#[test]
+fn words_that_are_repeated_for_ever_hold_nothing_up_for_ever() {
+    let mut board = Board::default();
+    begin(&mut board, 0);
+    let lost_at = (0..).step_by(1_000).find(|&ms| {
+        board.taken(ticket(1), at(ms));
+        !board.sweep(at(ms), OPEN).is_empty()
+    });
+    assert_eq!(lost_at, Some(TAKEN_MS_MAX));
+}
+
+/// Somebody pushes again what a worker said before, in any order.
+#[test]
+fn what_is_said_again_changes_nothing() {
+    let mut board = Board::default();
+    begin(&mut board, 0);
+    board.taken(ticket(1), at(10));
+    assert_eq!(board.replied(ticket(1), 200, at(50)), Some(("owner", 200)));
+    // The delivery goes on with its second attempt.
+    assert_eq!(board.begin(ticket(2), 1_000, "owner", at(60)), Begun::Release);
+    for ms in (100..400).step_by(100) {
+        board.taken(ticket(1), at(ms));
+        assert_eq!(board.replied(ticket(1), 200, at(ms)), None);
+        board.taken(ticket(1), at(ms));
+    }
+    assert_eq!(board.awaited(), 1, "the second waits still");
+    board.taken(ticket(2), at(500));
+    assert_eq!(board.replied(ticket(2), 500, at(600)), Some(("owner", 500)));
+    board.sweep(at(400 + REPLY_KEPT_MS), OPEN);
+    assert!(board.entries.is_empty());
+}
+
+#[test]
+fn a_word_for_what_waits_keeps_it_from_others_for_moments_only() {
+    let mut board = Board::default();
+    begin(&mut board, 0);
+    // That of its last release; nobody has this one.
+    board.taken(ticket(1), at(100));
+    assert_eq!(board.sweep(at(100 + WORKER_SILENT_MS), OPEN), ["owner"]);
+    assert_eq!(begin(&mut board, 5_000), Begun::Release);
 }

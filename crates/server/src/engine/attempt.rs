@@ -153,7 +153,7 @@ pub(super) fn run(mut running: Running) -> impl Future<Output = ()> + Send {
             }
             Made::Unready => return running.give_back(),
         };
-        if let Some(spread) = running.spread(0) {
+        if let Some(spread) = running.spread(0, &request) {
             return Box::pin(running.release(spread, request, signature)).await;
         }
         let sent = running.parts.sender.send(&request).await;

@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use tidings_core::releases::Ticket;
+use tidings_core::shard;
 
 use super::attempt::Running;
 use crate::sender::{Request, Sent};
@@ -10,14 +11,16 @@ use crate::spread::{Order, Spread, Stub};
 
 impl Running {
     /// Who has it sent, if it is not sent here.
-    pub(super) fn spread(&self, call: u8) -> Option<Arc<Spread>> {
+    pub(super) fn spread(&self, call: u8, request: &Request) -> Option<Arc<Spread>> {
         let spread = self.parts.spread.as_ref()?;
-        spread.takes(self.owed().lane.webhook, self.ticket(call)).then(|| Arc::clone(spread))
+        let takes = spread.takes(self.owed().lane.webhook, self.ticket(call), request);
+        takes.then(|| Arc::clone(spread))
     }
 
     fn ticket(&self, call: u8) -> Ticket {
         let owed = self.owed();
-        Ticket { delivery: owed.id, attempt: owed.attempts + 1, call }
+        let shard = shard::of(owed.lane.webhook);
+        Ticket { delivery: owed.id, shard, attempt: owed.attempts + 1, call }
     }
 
     /// Has the request sent, and takes over what became of it. When that will never be known the delivery
@@ -44,7 +47,7 @@ impl Running {
     /// Sends one of several requests, here or there, and returns what became of it with the body of the
     /// answer; `None` when that will never be known.
     pub(super) async fn call(&self, request: &Request, number: u8) -> Option<(Sent, Vec<u8>)> {
-        let Some(spread) = self.spread(number) else {
+        let Some(spread) = self.spread(number, request) else {
             return Some(self.parts.sender.send_and_read(request).await);
         };
         let order = self.order(request, number, true, String::new());

@@ -77,7 +77,8 @@ async fn read(parts: &Parts, gained: &Gained) -> Result<(), String> {
         resume(parts, summary, gain, now).await?;
     }
     if let Some(spread) = &parts.spread {
-        spread.inherit().await;
+        let was_cut_off = gained.shards.values().any(|gain| gain.was_cut_off);
+        spread.inherit(gained.shards.keys().copied(), was_cut_off).await;
     }
     if resumed > 0 {
         tracing::info!(shards = gained.shards.len(), lanes = resumed, "resuming");

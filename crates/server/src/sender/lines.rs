@@ -52,7 +52,7 @@ impl Lines {
         Ok(())
     }
 
-    pub(super) fn as_str(&self) -> &str {
+    pub(crate) fn as_str(&self) -> &str {
         &self.0
     }
 }

@@ -10,13 +10,18 @@
 //! once, and there is no group of consumers that a restart would lose. Replies are in streams, since a new
 //! owner reads those to the former one.
 
+mod abroad;
+mod heir;
+mod line;
 mod parcel;
 mod place;
 mod presence;
 mod release;
 mod reply;
+mod report;
 mod trouble;
 mod work;
+mod write;
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -30,10 +35,11 @@ use tokio::task::JoinHandle;
 
 use crate::clock::{self, Clock};
 use crate::engine::Inbox;
+use line::Line;
 use parcel::Postbox;
 use presence::{Announced, Presence, Sight};
 use release::Around;
-use trouble::Troubles;
+use trouble::{Troubles, Work};
 use work::WorkerId;
 
 pub use parcel::{Reply, Stub};
@@ -95,13 +101,15 @@ impl Ends {
         let postbox = Postbox::new(secret_key);
         let clock = means.clock.clone();
         let (shown, announced) = watch::channel(None);
+        let (troubles, line) = (Troubles::default(), Line::default());
+        let trouble = troubles.of(Work::Announce, 0);
         let (presence, mut sight) =
-            Presence::new(redis.clone(), &postbox, clock.clone(), announced);
+            Presence::new(redis.clone(), &postbox, clock.clone(), announced, trouble);
         let presence = tokio::spawn(presence.run());
         // Before it a worker would not know what has waited for too long.
         let _ = tokio::time::timeout(2 * PATIENCE, sight.changed()).await;
         let id = WorkerId::from_le_bytes(clock::random());
-        let at = At { redis, postbox, sight: sight.clone(), troubles: Troubles::default() };
+        let at = At { redis, postbox, sight: sight.clone(), troubles, line };
         let metrics = Arc::clone(&means.metrics);
         let owner = engine.map(|inbox| {
             Spread::start(at.clone(), id, Around { clock: clock.clone(), metrics, inbox })
@@ -139,4 +147,5 @@ struct At {
     postbox: Postbox,
     sight: watch::Receiver<Sight>,
     troubles: Troubles,
+    line: Line,
 }

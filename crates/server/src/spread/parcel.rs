@@ -76,6 +76,37 @@ pub struct Reply {
     pub body: Vec<u8>,
 }
 
+impl Report {
+    /// Leaves what is of these shards; whether anything is left.
+    pub(super) fn only(&mut self, is_wanted: impl Fn(u8) -> bool) -> bool {
+        match self {
+            Self::Taken(tickets) => {
+                tickets.retain(|ticket| is_wanted(ticket.shard));
+                !tickets.is_empty()
+            }
+            Self::Replied(reply) => is_wanted(reply.ticket.shard),
+        }
+    }
+
+    /// About how many bytes it is when it is sealed.
+    pub(super) fn weight(&self) -> usize {
+        /// A ticket; all else of a reply that has no bounds worth counting.
+        const TICKET: usize = 64;
+        const REST: usize = 384;
+        match self {
+            Self::Taken(tickets) => TICKET * tickets.len(),
+            Self::Replied(reply) => {
+                let answered = match &reply.outcome {
+                    Outcome::Answered(answer) => answer.headers.as_str().len() + answer.body.len(),
+                    Outcome::Failed(_) => 0,
+                };
+                // As text it is larger by a third.
+                REST + answered + reply.body.len() * 4 / 3
+            }
+        }
+    }
+}
+
 impl Parcel {
     pub(super) fn new(
         (owner, ticket, start_by): (OwnerId, Ticket, Timestamp),
@@ -107,6 +138,13 @@ impl Parcel {
             timeout: Duration::from_millis(self.slip.timeout_ms),
         })
     }
+}
+
+/// About how many bytes a request is when it is sealed.
+pub(super) fn weight(request: &Request) -> usize {
+    /// What else there is of it.
+    const REST: usize = 512;
+    request.body.len() + request.headers.as_str().len() + REST
 }
 
 fn url(target: &Target) -> String {
@@ -212,6 +250,7 @@ mod as_text {
 mod tests {
     use tidings_core::egress::AllowRule;
     use tidings_core::id::DeliveryId;
+    use tidings_core::outcome::FailureKind;
 
     use super::*;
 
@@ -221,7 +260,7 @@ mod tests {
     }
 
     fn ticket() -> Ticket {
-        Ticket { delivery: DeliveryId::from_i64(i64::MAX), attempt: 3, call: 0 }
+        Ticket { delivery: DeliveryId::from_i64(i64::MAX), shard: 200, attempt: 3, call: 0 }
     }
 
     fn stub() -> Stub {
@@ -256,6 +295,27 @@ mod tests {
             assert_eq!(format!("{again:?}"), format!("{request:?}"));
             assert_eq!(again.headers, request.headers);
         }
+    }
+
+    #[test]
+    fn what_is_sealed_weighs_about_what_was_said() {
+        let postbox = Postbox::new([7; 32]);
+        let about = |said: usize, sealed: usize| {
+            assert!(said.abs_diff(sealed) <= 512.max(sealed / 4), "{said} and not {sealed}");
+        };
+        for bytes in [0, 100_000] {
+            let request =
+                Request { body: vec![b'x'; bytes].into(), ..sent("https://example.com/") };
+            let parcel = Parcel::new((9, ticket(), stub().started_at), &request, true, stub());
+            about(weight(&request), postbox.seal_request(3, &parcel).len());
+            let outcome = Outcome::failed(FailureKind::Timeout, "");
+            let (stub, body) = (stub(), vec![b'x'; bytes]);
+            let reply = Reply { ticket: ticket(), stub, outcome, duration_ms: 5, body };
+            let reports = [Report::Replied(Box::new(reply))];
+            about(reports[0].weight(), postbox.seal_reports(3, &reports).len());
+        }
+        let reports = [Report::Taken(vec![ticket(); 100])];
+        about(reports[0].weight(), postbox.seal_reports(3, &reports).len());
     }
 
     #[test]

@@ -9,6 +9,8 @@ use redis::{
     AsyncConnectionConfig, Client, ConnectionAddr, ConnectionInfo, IntoConnectionInfo as _,
 };
 use redis::{RedisError, RedisResult, Value};
+use tokio::io::AsyncReadExt as _;
+use tokio::net::TcpStream;
 
 use super::{LOOK_S, PATIENCE};
 
@@ -52,8 +54,14 @@ impl Redis {
     pub async fn look(mut self) -> Result<Self> {
         let unreachable = || format!("Could not connect to Redis at {}", self.places());
         let unasked = || format!("Could not ask Redis at {} what it is", self.places());
-        let (seed, mut connection) =
-            self.any(PATIENCE).await.map_err(plain).with_context(unreachable)?;
+        let connected = match self.any(PATIENCE).await {
+            Ok(connected) => Ok(connected),
+            Err(error) => Err(match self.refusal().await {
+                Some(refusal) => anyhow::anyhow!(refusal),
+                None => plain(error),
+            }),
+        };
+        let (seed, mut connection) = connected.with_context(unreachable)?;
         let info = redis::cmd("INFO").query_async(&mut connection).await;
         let info: String = info.map_err(plain).with_context(unasked)?;
         let field = |name: &str| {
@@ -74,6 +82,24 @@ impl Redis {
             self.is_cluster = true;
         }
         Ok(self)
+    }
+
+    /// What the first of them tells a connection before it closes it: that it has too many. The library does
+    /// not say so, for it finds the connection closed while it writes.
+    pub(super) async fn refusal(&self) -> Option<String> {
+        let (ConnectionAddr::Tcp(host, port) | ConnectionAddr::TcpTls { host, port, .. }) =
+            self.seeds.first()?.addr()
+        else {
+            return None;
+        };
+        let told = async {
+            let mut stream = TcpStream::connect((host.as_str(), *port)).await.ok()?;
+            let mut told = [0; 256];
+            let count = stream.read(&mut told).await.ok()?;
+            let told = std::str::from_utf8(&told[..count]).ok()?;
+            Some(told.strip_prefix("-ERR ")?.trim_end().to_owned())
+        };
+        tokio::time::timeout(PATIENCE / 4, told).await.ok().flatten()
     }
 
     /// For people.
@@ -186,6 +212,13 @@ fn holder(slots: &Value, slot: i64) -> Option<Place> {
 /// All there are, replicas too.
 fn nodes(slots: &Value) -> BTreeSet<Place> {
     ranges(slots).flat_map(|(.., nodes)| nodes).filter_map(place).collect()
+}
+
+/// The first of the errors of several commands.
+pub(super) fn first(error: RedisError) -> String {
+    let text = error.to_string();
+    let errors = error.into_server_errors();
+    errors.and_then(|errors| Some(errors.first()?.1.to_string())).unwrap_or(text)
 }
 
 /// An error without the details of the library.

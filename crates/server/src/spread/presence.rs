@@ -14,7 +14,8 @@ use tokio::sync::watch;
 
 use super::AGAIN;
 use super::parcel::Postbox;
-use super::place::Redis;
+use super::place::{Redis, first};
+use super::trouble::Trouble;
 use super::work::WorkerId;
 use crate::clock::Clock;
 
@@ -80,6 +81,7 @@ pub(super) struct Presence {
     /// `None` once it has left, or for who is no worker.
     announced: watch::Receiver<Option<Announced>>,
     sight: watch::Sender<Sight>,
+    trouble: Trouble,
 }
 
 impl Presence {
@@ -89,10 +91,11 @@ impl Presence {
         postbox: &Postbox,
         clock: Clock,
         announced: watch::Receiver<Option<Announced>>,
+        trouble: Trouble,
     ) -> (Self, watch::Receiver<Sight>) {
         let answered_at = clock.now() - MINUTE_MS;
         let (sight, seen) = watch::channel(Sight { answered_at, ..Sight::default() });
-        (Self { redis, key: postbox.workers(), clock, announced, sight }, seen)
+        (Self { redis, key: postbox.workers(), clock, announced, sight, trouble }, seen)
     }
 
     pub(super) async fn run(mut self) {
@@ -104,6 +107,13 @@ impl Presence {
                     if std::mem::take(&mut failures) > 1 {
                         tracing::info!("Redis answers again");
                     }
+                    self.trouble.works();
+                    EVERY
+                }
+                // It answers, and refuses.
+                Err(error) if !error.is_io_error() => {
+                    connection = None;
+                    self.trouble.failed(&first(error));
                     EVERY
                 }
                 Err(error) => {
@@ -111,7 +121,9 @@ impl Presence {
                     failures = failures.saturating_add(1);
                     // Said once, however long it lasts; and not of a connection that broke.
                     if failures == 2 {
-                        tracing::warn!(%error, "Redis does not answer");
+                        let refusal = self.redis.refusal().await;
+                        let error = refusal.unwrap_or_else(|| error.to_string());
+                        tracing::warn!(error, "Redis does not answer");
                     }
                     AGAIN
                 }
@@ -140,9 +152,8 @@ impl Presence {
         // The answer was made halfway.
         let here = sent_at.as_millis() + now.since(sent_at) / 2;
         let ahead_ms = seconds * 1_000 + micros / 1_000 - here;
-        self.announce(connection, now + ahead_ms).await?;
         self.sight.send_modify(|sight| sight.take_in(now, ahead_ms, &members));
-        Ok(())
+        self.announce(connection, now + ahead_ms).await
     }
 
     async fn announce(

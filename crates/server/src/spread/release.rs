@@ -1,24 +1,26 @@
 //! The owner's end: releases requests, hands replies to who waits, gives back what is lost.
 
-use std::sync::atomic::{AtomicBool, AtomicI64, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use redis::aio::MultiplexedConnection;
 use tidings_core::dispatch::Signal;
 use tidings_core::id::WebhookId;
-use tidings_core::limits::{ATTEMPTS_IN_FLIGHT_MAX, RELEASE_WAIT_MS, RELEASES_MAX, REPLY_KEPT_MS};
+use tidings_core::limits::{ATTEMPTS_IN_FLIGHT_MAX, RELEASE_WAIT_MS, RELEASES_MAX, WORKER_SAYS_MS};
 use tidings_core::releases::{AWAY_MS, Begun, Releases, Ticket};
 use tidings_core::time::Timestamp;
 use tokio::sync::{mpsc, oneshot, watch};
 use tokio::task::JoinSet;
 
-use super::parcel::{NOTHING, Parcel, Postbox, Reply, Report, Stub};
+use super::abroad::Abroad;
+use super::heir::Heir;
+use super::line::Line;
+use super::parcel::{Parcel, Postbox, Reply, Report, Stub, weight};
 use super::place::Redis;
 use super::presence::Sight;
 use super::trouble::{Trouble, Troubles, Work};
 use super::work::WorkerId;
-use super::{AGAIN, At, FORGOTTEN_S, GROUPS, LOOK_S, group, reply};
+use super::{AGAIN, At, GROUPS, group, reply, write};
 use crate::clock::{self, Clock};
 use crate::engine::Inbox;
 use crate::metrics::Metrics;
@@ -27,8 +29,6 @@ use crate::sender::Request;
 /// An owner, as it calls itself: another one after each start.
 pub(super) type OwnerId = u64;
 
-/// Requests that are written at once.
-const WRITTEN_AT_ONCE: usize = 256;
 /// How often it is looked for what is lost.
 const SWEEP_EVERY: Duration = Duration::from_millis(250);
 
@@ -62,9 +62,11 @@ pub struct Spread {
     owners: AtomicUsize,
     /// Redis answers, and there is a worker beside this process.
     is_open: AtomicBool,
-    /// Replies to other owners count until then: this one has taken over what was theirs.
-    pub(super) heir_until: AtomicI64,
+    abroad: Abroad,
+    pub(super) heir: Heir,
+    started_at: Timestamp,
     pub(super) troubles: Troubles,
+    pub(super) line: Line,
     tasks: Mutex<JoinSet<()>>,
 }
 
@@ -92,7 +94,7 @@ pub(super) struct Around {
 
 impl Spread {
     pub(super) fn start(at: At, own_worker: WorkerId, around: Around) -> Arc<Self> {
-        let At { redis, postbox, sight, troubles } = at;
+        let At { redis, postbox, sight, troubles, line } = at;
         let Around { clock, metrics, inbox } = around;
         let (groups, queues): (Vec<_>, Vec<_>) = (0..GROUPS)
             .map(|_| {
@@ -102,8 +104,7 @@ impl Spread {
                 (Outgoing { board, queue, writes, reads, is_taken_from }, taken)
             })
             .unzip();
-        // What a former process of this node released may be replied to still.
-        let heir_until = (clock.now() + REPLY_KEPT_MS).as_millis();
+        let started_at = clock.now();
         let spread = Arc::new(Self {
             owner: OwnerId::from_le_bytes(clock::random()),
             redis,
@@ -116,13 +117,16 @@ impl Spread {
             own_worker,
             owners: 1.into(),
             is_open: false.into(),
-            heir_until: heir_until.into(),
+            abroad: Abroad::default(),
+            heir: Heir::default(),
+            started_at,
             troubles,
+            line,
             tasks: Mutex::default(),
         });
         let mut tasks = JoinSet::new();
         for (group, queue) in (0..GROUPS).zip(queues) {
-            tasks.spawn(write(Arc::clone(&spread), group, queue));
+            tasks.spawn(write::write(Arc::clone(&spread), group, queue));
             tasks.spawn(reply::read(Arc::clone(&spread), group));
         }
         tasks.spawn(sweep(Arc::clone(&spread)));
@@ -132,19 +136,23 @@ impl Spread {
 
     /// Whether a worker is to send this, or has already.
     #[must_use]
-    pub fn takes(&self, webhook: WebhookId, ticket: Ticket) -> bool {
+    pub fn takes(&self, webhook: WebhookId, ticket: Ticket, request: &Request) -> bool {
         let outgoing = self.group(group(webhook));
-        self.is_open.load(Ordering::Relaxed) && outgoing.is_open() || outgoing.board().knows(ticket)
+        let is_open = self.is_open.load(Ordering::Relaxed) && outgoing.is_open();
+        let bytes = weight(request);
+        let board = outgoing.board();
+        is_open && self.abroad.has_room(bytes) && board.has_room(bytes) || board.knows(ticket)
     }
 
     /// Has a request sent, and waits for what became of it: for as long as a worker says that it is at it,
     /// and some seconds.
     pub async fn send(&self, webhook: WebhookId, order: Order<'_>) -> Result<Reply, Lost> {
         let Order { ticket, request, whole, stub } = order;
-        let now = self.clock.now();
+        let (now, bytes) = (self.clock.now(), weight(request));
+        let _away = self.abroad.goes(bytes);
         let (who, replied) = oneshot::channel();
         let (group, outgoing) = (group(webhook), self.group(group(webhook)));
-        let begun = outgoing.board().begin(ticket, who, now);
+        let begun = outgoing.board().begin(ticket, bytes, who, now);
         match begun {
             Begun::Replied(_, reply) => return Ok(reply),
             Begun::UnderWay => {}
@@ -178,14 +186,27 @@ impl Spread {
         }
     }
 
-    /// Shards of other owners are to be this one's: what was replied to these is read first, and counts
-    /// for the time being.
-    pub async fn inherit(&self) {
-        let until = self.clock.now() + REPLY_KEPT_MS;
-        self.heir_until.fetch_max(until.as_millis(), Ordering::AcqRel);
-        if self.is_open.load(Ordering::Relaxed) {
+    /// Shards of another owner, or of a former process, are to be this one's: what was replied to it is read
+    /// first, and counts for the time being. When it was cut off that may have been a moment ago, so workers
+    /// are given the time to say what they are at.
+    pub async fn inherit(&self, shards: impl IntoIterator<Item = u8>, was_cut_off: bool) {
+        self.heir.inherit(shards, self.clock.now());
+        // Of what is younger than half of it when workers say so, they say it the next time.
+        let silent_ms = WORKER_SAYS_MS / 2 * 3;
+        // A node that was killed finds its shards still its own.
+        let is_new = self.clock.now().since(self.started_at) < silent_ms;
+        if (was_cut_off || is_new) && !self.sight.borrow().workers.is_empty() {
+            tokio::time::sleep(Duration::from_millis(silent_ms as u64) + AGAIN).await;
+        }
+        if self.there().is_some() {
             reply::read_what_is_there(self).await;
         }
+    }
+
+    /// What time it is at Redis, if it answers.
+    pub(super) fn there(&self) -> Option<Timestamp> {
+        let (sight, now) = (self.sight.borrow(), self.clock.now());
+        (sight.silent_ms(now) < AWAY_MS).then(|| sight.there(now))
     }
 
     /// So many nodes share the workers, this one among them.
@@ -204,11 +225,15 @@ impl Spread {
         self.group(group).reads.store(does, Ordering::Relaxed);
     }
 
+    pub(super) fn writes(&self, group: u8, does: bool) {
+        self.group(group).writes.store(does, Ordering::Relaxed);
+    }
+
     fn group(&self, group: u8) -> &Outgoing {
         &self.groups[usize::from(group)]
     }
 
-    fn withdraw(&self, group: u8, requests: impl Iterator<Item = Ticket>) {
+    pub(super) fn withdraw(&self, group: u8, requests: impl Iterator<Item = Ticket>) {
         let mut board = self.group(group).board();
         let lost: Vec<_> = requests.filter_map(|ticket| board.withdraw(ticket)).collect();
         drop(board);
@@ -232,71 +257,6 @@ impl std::fmt::Debug for Spread {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_struct("Spread").field("redis", &self.redis).finish_non_exhaustive()
     }
-}
-
-/// Writes the requests of one group into its list. Whenever that fails the group has a rest, in which its
-/// requests are sent here.
-async fn write(
-    spread: Arc<Spread>,
-    group: u8,
-    mut queue: mpsc::UnboundedReceiver<(Ticket, Vec<u8>)>,
-) {
-    let key = spread.postbox.requests(group);
-    let mut trouble = spread.troubles.of(Work::Write, group);
-    loop {
-        if let Err(error) = write_on(&spread, group, &key, &mut queue, &mut trouble).await {
-            trouble.failed(&error);
-        }
-        tokio::time::sleep(AGAIN).await;
-        while let Ok((ticket, _)) = queue.try_recv() {
-            spread.withdraw(group, std::iter::once(ticket));
-        }
-    }
-}
-
-/// Writes several at once, until one cannot be written.
-async fn write_on(
-    spread: &Spread,
-    group: u8,
-    key: &str,
-    queue: &mut mpsc::UnboundedReceiver<(Ticket, Vec<u8>)>,
-    trouble: &mut Trouble,
-) -> redis::RedisResult<()> {
-    let writes = &spread.group(group).writes;
-    let mut connection = spread.redis.connect(key).await?;
-    // Redis may answer and yet take nothing: it is full, only a replica, or the key is something else.
-    push(&mut connection, key, [NOTHING]).await?;
-    trouble.works();
-    writes.store(true, Ordering::Relaxed);
-    let mut batch = Vec::with_capacity(WRITTEN_AT_ONCE);
-    loop {
-        let more = queue.recv_many(&mut batch, WRITTEN_AT_ONCE);
-        let written = match tokio::time::timeout(Duration::from_secs(LOOK_S), more).await {
-            Ok(_) => push(&mut connection, key, batch.iter().map(|(_, sealed)| &sealed[..])).await,
-            // A connection that has died in silence is not found out by a request.
-            Err(_) => redis::cmd("PING").query_async(&mut connection).await,
-        };
-        if written.is_err() {
-            writes.store(false, Ordering::Relaxed);
-            spread.withdraw(group, batch.drain(..).map(|(ticket, _)| ticket));
-            return written;
-        }
-        batch.clear();
-    }
-}
-
-async fn push(
-    connection: &mut MultiplexedConnection,
-    key: &str,
-    entries: impl IntoIterator<Item = &[u8]>,
-) -> redis::RedisResult<()> {
-    let mut pushed = redis::pipe();
-    pushed.cmd("RPUSH").arg(key);
-    for entry in entries {
-        pushed.arg(entry);
-    }
-    pushed.cmd("EXPIRE").arg(key).arg(FORGOTTEN_S);
-    pushed.query_async(connection).await
 }
 
 /// Gives back what is lost, and tells the dispatcher how much it may give out.
@@ -325,7 +285,8 @@ async fn sweep(spread: Arc<Spread>) {
             say(is_open, others, silent_ms);
         }
         let capacity = takers.iter().map(|(_, heard)| heard.capacity).sum();
-        let wanted = if is_open { spread.share(capacity) } else { ATTEMPTS_IN_FLIGHT_MAX };
+        let share = if is_open { spread.share(capacity) } else { ATTEMPTS_IN_FLIGHT_MAX };
+        let wanted = spread.abroad.given_out(share);
         if wanted != told {
             told = wanted;
             spread.inbox.signal(Signal::Capacity(wanted));

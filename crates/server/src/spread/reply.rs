@@ -6,10 +6,11 @@
 
 use std::collections::HashMap;
 use std::sync::Arc;
-use std::sync::atomic::Ordering;
 
 use futures_util::future::join_all;
 use redis::{Pipeline, RedisResult};
+use tidings_core::limits::REPLY_KEPT_MS;
+use tidings_core::time::Timestamp;
 
 use super::release::{OwnerId, Spread};
 use super::trouble::{Trouble, Work};
@@ -88,14 +89,14 @@ fn take_in(spread: &Spread, group: u8, streams: Streams, from: &mut String) -> V
     for (id, fields) in streams.into_iter().flatten().flat_map(|(_, entries)| entries) {
         let owner = fields.get(OWNER.as_bytes()).and_then(|owner| std::str::from_utf8(owner).ok());
         let is_own = owner.and_then(|owner| owner.parse().ok()) == Some::<OwnerId>(spread.owner);
-        let is_heir = spread.clock.now().as_millis() < spread.heir_until.load(Ordering::Acquire);
-        if is_own || is_heir {
-            let reports = fields
-                .get(REPORTS.as_bytes())
-                .and_then(|it| spread.postbox.open_reports(group, it));
-            spread.take_in(group, reports.unwrap_or_default());
+        let now = spread.clock.now();
+        if is_own || spread.heir.is_one(now) {
+            let sealed = fields.get(REPORTS.as_bytes());
+            let reports = sealed.and_then(|it| spread.postbox.open_reports(group, it));
+            let reports = reports.unwrap_or_default();
+            spread.take_in(group, if is_own { reports } else { spread.heir.share(reports, now) });
         }
-        if is_own {
+        if is_own || is_stale(&id, spread.there()) {
             done.push(id.clone());
         }
         *from = id;
@@ -103,8 +104,30 @@ fn take_in(spread: &Spread, group: u8, streams: Streams, from: &mut String) -> V
     done
 }
 
+/// Old by the clock of Redis, if that is known: its owner is gone, and its heir has read it or never will.
+fn is_stale(id: &str, there: Option<Timestamp>) -> bool {
+    let said_at = id.split('-').next().and_then(|ms| ms.parse().ok()).map(Timestamp::from_millis);
+    said_at.zip(there).is_some_and(|(at, there)| there.since(at) > 2 * REPLY_KEPT_MS)
+}
+
 fn forget(asked: &mut Pipeline, key: &str, done: &[String]) {
     if !done.is_empty() {
         asked.cmd("XDEL").arg(key).arg(done).ignore();
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_entry_is_stale_when_no_heir_would_want_it() {
+        let at = |ms| Some(Timestamp::from_millis(1_795_362_000_000 + ms));
+        let id = "1795362000000-3";
+        assert!(!is_stale(id, at(2 * REPLY_KEPT_MS)));
+        assert!(is_stale(id, at(2 * REPLY_KEPT_MS + 1)));
+        assert!(!is_stale(id, None), "the time is not known");
+        assert!(!is_stale("x", at(0)));
+        assert!(!is_stale("99999999999999-0", at(0)), "of a clock that went back");
     }
 }

@@ -16,6 +16,8 @@ pub(super) enum Work {
     Report,
     /// What is released comes to a worker.
     Arrive,
+    /// A worker shows itself; in no group.
+    Announce,
 }
 
 type Which = (Work, u8);

@@ -1,12 +1,11 @@
 //! The worker's end: takes requests, sends them, reports what became of them. It needs no store.
 
 use std::collections::HashMap;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::Ordering;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 use std::time::Duration;
 
 use redis::RedisResult;
-use redis::aio::MultiplexedConnection;
 use tidings_core::egress::EgressPolicy;
 use tidings_core::limits::{WORKER_SAYS_MS, WORKER_SILENT_MS};
 use tidings_core::outcome::{FailureKind, Outcome};
@@ -19,20 +18,16 @@ use super::parcel::{NOTHING, Parcel, Postbox, Reply, Report, Slip, Stub};
 use super::place::Redis;
 use super::presence::{self, Announced, Sight};
 use super::release::OwnerId;
-use super::reply::{OWNER, REPORTS};
+use super::report::{Mute, Reporter};
 use super::trouble::{Trouble, Troubles, Work};
-use super::{AGAIN, At, FORGOTTEN_S, GROUPS, LOOK_S};
+use super::{AGAIN, At, GROUPS, LOOK_S};
 use crate::clock::Clock;
 use crate::metrics::Metrics;
 use crate::sender::{Sender, Sent};
 
-/// Requests taken from a list at once. The rest is for other workers.
+/// Requests taken from a list at once, and about how many bytes. The rest is for other workers.
 const TAKEN_AT_ONCE: usize = 64;
-/// Reports written at once.
-const REPORTED_AT_ONCE: usize = 256;
-/// Entries of a stream, should nobody read it: far more than owners have released at once.
-const STREAM_ENTRIES_MAX: usize = 10_000;
-
+const TAKEN_BYTES: usize = 256 << 10;
 /// A worker, as it calls itself: another one after each start.
 pub(super) type WorkerId = u64;
 
@@ -43,9 +38,6 @@ struct UnderWay {
     reports: mpsc::UnboundedSender<(OwnerId, Report)>,
     is_mute: Mute,
 }
-
-/// Nothing can be reported now. Whoever takes more meanwhile would send what its owner gives out again.
-type Mute = Arc<AtomicBool>;
 
 /// A worker that takes requests.
 #[derive(Debug)]
@@ -91,7 +83,7 @@ impl Worker {
         shown: watch::Sender<Option<Announced>>,
         means: Means,
     ) -> Self {
-        let At { redis, postbox, sight, troubles } = at;
+        let At { redis, postbox, sight, troubles, line } = at;
         let (stop, stopping) = watch::channel(false);
         let permits = Arc::new(Semaphore::new(announced.capacity));
         let (mut takers, mut reporters) = (JoinSet::new(), JoinSet::new());
@@ -104,6 +96,7 @@ impl Worker {
                 group,
                 is_mute: Arc::clone(&is_mute),
                 trouble: troubles.of(Work::Report, group),
+                line: line.clone(),
             };
             let under_way = Arc::new(UnderWay { requests: Mutex::default(), reports, is_mute });
             tokio::spawn(say_so(Arc::downgrade(&under_way), means.clock.clone()));
@@ -184,8 +177,7 @@ impl Taker {
             let taken: Option<(String, Vec<Vec<u8>>)> = asked.query_async(&mut connection).await?;
             trouble.works();
             let (_, sealed) = taken.unwrap_or_default();
-            // A group in which little comes does not keep others from what it will not use.
-            at_once = (2 * sealed.len()).clamp(1, TAKEN_AT_ONCE);
+            at_once = next(&sealed);
             self.begin(sealed, permits);
         }
         Ok(())
@@ -210,6 +202,13 @@ impl Taker {
             tokio::spawn(send(self.means.clone(), parcel, under_way, permit));
         }
     }
+}
+
+/// How many to ask for after these. A group in which little comes does not keep others from what it will
+/// not use, and where requests are large a few take as long as many small ones.
+fn next(taken: &[Vec<u8>]) -> usize {
+    let bytes = taken.iter().map(Vec::len).sum::<usize>().max(1);
+    (2 * taken.len()).min(TAKEN_BYTES * taken.len() / bytes).clamp(1, TAKEN_AT_ONCE)
 }
 
 impl UnderWay {
@@ -311,64 +310,15 @@ impl Drop for Sending {
     }
 }
 
-/// Writes the reports of one group, however long Redis is away; nothing is taken meanwhile, so there are
-/// never more than the worker has had under way.
-struct Reporter {
-    redis: Redis,
-    postbox: Postbox,
-    group: u8,
-    is_mute: Mute,
-    trouble: Trouble,
-}
+#[cfg(test)]
+mod tests {
+    use super::*;
 
-impl Reporter {
-    async fn run(mut self, mut reports: mpsc::UnboundedReceiver<(OwnerId, Report)>) {
-        let key = self.postbox.replies(self.group);
-        let mut connection = None;
-        let mut batch = Vec::new();
-        while reports.recv_many(&mut batch, REPORTED_AT_ONCE).await > 0 {
-            let said = self.put(&key, batch.drain(..));
-            while let Err(error) = write(&self.redis, &key, &said, &mut connection).await {
-                self.is_mute.store(true, Ordering::Relaxed);
-                self.trouble.failed(&error);
-                tokio::time::sleep(AGAIN).await;
-            }
-            self.is_mute.store(false, Ordering::Relaxed);
-            self.trouble.works();
-        }
+    #[test]
+    fn fewer_are_asked_for_where_little_comes_or_much_in_each() {
+        let taken = |count, bytes| next(&vec![vec![0; bytes]; count]);
+        assert_eq!(next(&[]), 1);
+        assert_eq!((taken(1, 0), taken(5, 1_000), taken(64, 1_000)), (2, 10, 64));
+        assert_eq!((taken(64, 64 << 10), taken(3, 1 << 20)), (4, 1));
     }
-
-    fn put(&self, key: &str, batch: impl Iterator<Item = (OwnerId, Report)>) -> redis::Pipeline {
-        let mut by_owner: HashMap<OwnerId, Vec<Report>> = HashMap::new();
-        for (owner, report) in batch {
-            by_owner.entry(owner).or_default().push(report);
-        }
-        let mut said = redis::pipe();
-        for (owner, reports) in by_owner {
-            said.cmd("XADD").arg(key).arg("MAXLEN").arg("~").arg(STREAM_ENTRIES_MAX).arg("*");
-            let sealed = self.postbox.seal_reports(self.group, &reports);
-            said.arg(OWNER).arg(owner).arg(REPORTS).arg(sealed);
-        }
-        said.cmd("EXPIRE").arg(key).arg(FORGOTTEN_S).ignore();
-        said
-    }
-}
-
-async fn write(
-    redis: &Redis,
-    key: &str,
-    said: &redis::Pipeline,
-    place: &mut Option<MultiplexedConnection>,
-) -> RedisResult<()> {
-    // It may have been closed while there was nothing to say.
-    if let Some(mut connection) = place.take()
-        && said.query_async::<redis::Value>(&mut connection).await.is_ok()
-    {
-        *place = Some(connection);
-        return Ok(());
-    }
-    let mut connection = redis.connect(key).await?;
-    said.query_async::<redis::Value>(&mut connection).await?;
-    *place = Some(connection);
-    Ok(())
 }

@@ -34,6 +34,7 @@
 
 mod binary;
 mod client;
+pub mod line;
 mod live;
 #[path = "../../../store/tests/support/postgres.rs"]
 pub mod postgres;

@@ -103,6 +103,19 @@ impl RedisServer {
         String::from_utf8_lossy(&output.stdout).trim().to_owned()
     }
 
+    pub fn connect(&self) -> Connection {
+        Connection(TcpStream::connect(("127.0.0.1", self.port())).expect("it listens"))
+    }
+
+    /// Calls of a command that were refused, if it was called at all.
+    pub fn rejected(&self, command: &str) -> Option<usize> {
+        let stats = self.cli(&["INFO", "commandstats"]);
+        let line =
+            stats.lines().find_map(|line| line.strip_prefix(&format!("cmdstat_{command}:")))?;
+        let (_, count) = line.split_once("rejected_calls=")?;
+        count.split(',').next()?.parse().ok()
+    }
+
     fn answers(&self) {
         let since = Instant::now();
         while !pings(self.port()) {
@@ -110,6 +123,19 @@ impl RedisServer {
             assert!(since.elapsed() < PATIENCE, "Redis does not start: {}", log());
             std::thread::sleep(Duration::from_millis(5));
         }
+    }
+}
+
+/// A connection of one who administers it.
+pub struct Connection(TcpStream);
+
+impl Connection {
+    /// A command without spaces in its words; it is carried out when this returns.
+    pub fn say(&mut self, command: &str) {
+        write!(self.0, "{command}\r\n").expect("it is connected");
+        let mut line = String::new();
+        BufReader::new(&self.0).read_line(&mut line).expect("it answers");
+        assert!(line.starts_with(['+', ':']), "{command}: {line}");
     }
 }
 

@@ -2,7 +2,10 @@
 //! them, nor on Redis.
 
 mod cluster;
+mod large;
 mod refused;
+mod replayed;
+mod restarted;
 mod sending;
 mod trouble;
 
@@ -57,6 +60,18 @@ async fn owner(dir: &Path, redis: &str) -> Binary {
 async fn counts_on(owner: &Binary, workers: usize) {
     eventually("it counts on its workers", || async {
         (owner.figure("tidings_workers").await == workers as f64).then_some(())
+    })
+    .await;
+}
+
+/// Until a worker has nothing on the network any more, and its replies lie in Redis: their owner stands
+/// still.
+async fn replied(worker: &Worker, redis: &RedisServer) {
+    eventually("the worker has replied", || async {
+        let streams = redis.cli(&["--scan", "--pattern", "*:replies"]);
+        let entries = streams.lines().map(|stream| redis.cli(&["XLEN", stream]));
+        let is_done = worker.figure("tidings_worker_requests_in_flight").await == 0.0;
+        (is_done && entries.into_iter().any(|entries| entries != "0")).then_some(())
     })
     .await;
 }

@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 use serde_json::json;
 use tempfile::tempdir;
 
-use super::{RedisServer, Worker, counts_on, owner};
+use super::{RedisServer, Worker, counts_on, owner, replied};
 use crate::harness::{Binary, Receiver, eventually};
 use crate::ledger::{Ledger, Load, Seen};
 use crate::{hold, register, settled_totals};
@@ -126,13 +126,7 @@ async fn replies_that_are_lost_are_not_waited_for() {
     assert!(had > 0.0);
     server.pause();
     receiver.release();
-    eventually("the worker has replied", || async {
-        let streams = redis.cli(&["--scan", "--pattern", "*:replies"]);
-        let entries = streams.lines().map(|stream| redis.cli(&["XLEN", stream]));
-        let is_done = worker.figure("tidings_worker_requests_in_flight").await == 0.0;
-        (is_done && entries.into_iter().any(|entries| entries != "0")).then_some(())
-    })
-    .await;
+    replied(&worker, &redis).await;
     redis.kill();
     redis.resume();
     server.go_on();
