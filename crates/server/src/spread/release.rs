@@ -198,8 +198,11 @@ impl Spread {
         if (was_cut_off || is_new) && !self.sight.borrow().workers.is_empty() {
             tokio::time::sleep(Duration::from_millis(silent_ms as u64) + AGAIN).await;
         }
-        if self.there().is_some() {
+        // Soon after a start, on a busy machine, it need not be known yet that Redis answers.
+        if is_new || self.there().is_some() {
             reply::read_what_is_there(self).await;
+        } else {
+            tracing::warn!("redis is away: what was replied to a former owner is not known");
         }
     }
 

@@ -64,22 +64,28 @@ async fn follow(spread: &Spread, group: u8, key: &str, trouble: &mut Trouble) ->
 /// Reads what there is in all groups, in no particular order. What cannot be read now is read by
 /// [`read`] in time: an attempt may be made twice then.
 pub(super) async fn read_what_is_there(spread: &Spread) {
-    let read = (0..GROUPS).map(|group| async move {
-        let key = spread.postbox.replies(group);
-        let mut connection = spread.redis.connect(&key).await?;
-        let mut from = FROM_THE_START.to_owned();
-        loop {
-            let mut asked = redis::cmd("XREAD");
-            asked.arg("COUNT").arg(READ_AT_ONCE).arg("STREAMS").arg(&key).arg(&from);
-            let streams: Streams = asked.query_async(&mut connection).await?;
-            if streams.is_none() {
-                return RedisResult::Ok(());
-            }
-            take_in(spread, group, streams, &mut from);
-        }
-    });
-    if let Some(error) = join_all(read).await.into_iter().find_map(Result::err) {
+    let read = join_all((0..GROUPS).map(|group| read_group(spread, group))).await;
+    if let Some(error) = read.into_iter().find_map(Result::err) {
         tracing::warn!(%error, "replies to a former owner could not be read");
+    }
+}
+
+async fn read_group(spread: &Spread, group: u8) -> RedisResult<()> {
+    let key = spread.postbox.replies(group);
+    // On a busy machine a connection can take too long.
+    let mut connection = match spread.redis.connect(&key).await {
+        Ok(connection) => connection,
+        Err(_) => spread.redis.connect(&key).await?,
+    };
+    let mut from = FROM_THE_START.to_owned();
+    loop {
+        let mut asked = redis::cmd("XREAD");
+        asked.arg("COUNT").arg(READ_AT_ONCE).arg("STREAMS").arg(&key).arg(&from);
+        let streams: Streams = asked.query_async(&mut connection).await?;
+        if streams.is_none() {
+            return Ok(());
+        }
+        take_in(spread, group, streams, &mut from);
     }
 }
 
