@@ -30,6 +30,8 @@ pub struct Bench<'a> {
     next_seq: u64,
 }
 
+/// The name of the server that is measured.
+pub const TIDINGS: &str = "tidings";
 /// What helps a server.
 pub const WORKER: &str = "worker";
 pub const REDIS: &str = "redis";
@@ -56,7 +58,7 @@ impl Server {
     pub fn of_nodes(nodes: &[Tidings], spread: bool) -> Self {
         let through = if spread { nodes.len() } else { 1 };
         Self {
-            name: "tidings",
+            name: TIDINGS,
             pids: nodes.iter().map(|node| node.pid).collect(),
             helpers: Vec::new(),
             urls: nodes.iter().take(through).map(|node| node.url.clone()).collect(),
@@ -175,24 +177,35 @@ impl<'a> Bench<'a> {
 
     /// A relay in front of the receiver; it ends when the role is dropped.
     pub async fn relay(&self) -> Result<(Role, Server)> {
-        let role = Role::start("relay", &[format!("--target={}", self.hook_url(0))]).await?;
+        self.relay_role("relay").await
+    }
+
+    /// The same of the one that is made of what is at hand.
+    pub async fn plain_relay(&self) -> Result<(Role, Server)> {
+        self.relay_role("plain-relay").await
+    }
+
+    async fn relay_role(&self, name: &'static str) -> Result<(Role, Server)> {
+        let role = Role::start(name, &[format!("--target={}", self.hook_url(0))]).await?;
         let (pids, urls) = (vec![role.pid], vec![role.url.clone()]);
-        let server = Server { name: "relay", pids, helpers: Vec::new(), urls };
-        Ok((role, server))
+        Ok((role, Server { name, pids, helpers: Vec::new(), urls }))
     }
 
     pub fn figure(&mut self, name: &'static str, relay: Option<f64>, tidings: Option<f64>) {
-        self.push(name, relay, tidings, false);
+        self.figures(name, relay, None, tidings, false);
     }
 
-    /// A figure of which tidings over relay says something.
-    pub fn compared(&mut self, name: &'static str, relay: Option<f64>, tidings: Option<f64>) {
-        self.push(name, relay, tidings, true);
-    }
-
-    fn push(&mut self, name: &'static str, relay: Option<f64>, tidings: Option<f64>, ratio: bool) {
+    /// A figure of all three; `ratio` when tidings over a relay says something.
+    pub fn figures(
+        &mut self,
+        name: &'static str,
+        relay: Option<f64>,
+        plain_relay: Option<f64>,
+        tidings: Option<f64>,
+        ratio: bool,
+    ) {
         let scenario = self.scenario;
-        self.report.figures.push(Figure { scenario, name, relay, tidings, ratio });
+        self.report.figures.push(Figure { scenario, name, relay, plain_relay, tidings, ratio });
     }
 
     /// Notes what must not have happened; the program then ends with 1.

@@ -56,6 +56,7 @@ Examples:
 Reading the table:
   delivered_per_s      from the first publish to the last receipt, so a backlog counts
   spread_percent       how far apart the rounds were; a smaller difference means nothing
+  ratio, to plain      tidings beside the relay, and beside one made of axum and a pooled client
   cpu_us_per_delivery  of the server alone, with the work that it put off until it was idle
   answer_p99_us        until the publish was answered; for tidings that is after its fsync
   missing              accepted and not received: the run fails, with exit status 1
@@ -85,6 +86,9 @@ enum Command {
     /// POST on whatever is POSTed, storing nothing.
     #[command(hide = true)]
     Relay(roles::relay::RelayArgs),
+    /// The same, made of what is at hand: axum and a pooled client.
+    #[command(hide = true)]
+    PlainRelay(roles::relay::RelayArgs),
     /// Count what is POSTed to /hook/<n>; leave /hang/<n> without an answer.
     #[command(hide = true)]
     Receiver(roles::receiver::ReceiverArgs),
@@ -99,6 +103,7 @@ fn main() -> ExitCode {
         Command::One { scenario, options } => measure(&[scenario], &options),
         Command::Fsync(args) => fsync::run(&args),
         Command::Relay(args) => roles::relay::run(&args),
+        Command::PlainRelay(args) => roles::plain_relay::run(&args),
         Command::Receiver(args) => roles::receiver::run(&args),
         Command::Load(args) => roles::load::run(&args),
     };

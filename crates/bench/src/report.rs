@@ -10,15 +10,24 @@ pub struct Figure {
     pub scenario: &'static str,
     pub name: &'static str,
     pub relay: Option<f64>,
+    pub plain_relay: Option<f64>,
     pub tidings: Option<f64>,
-    /// Whether tidings over relay says something.
+    /// Whether tidings over a relay says something.
     pub ratio: bool,
 }
 
 impl Figure {
-    fn ratio(&self) -> Option<f64> {
-        let (relay, tidings) = (self.relay?, self.tidings?);
+    fn ratio_to(&self, relay: Option<f64>) -> Option<f64> {
+        let (relay, tidings) = (relay?, self.tidings?);
         (self.ratio && relay > 0.0).then(|| tidings / relay)
+    }
+
+    fn ratio(&self) -> Option<f64> {
+        self.ratio_to(self.relay)
+    }
+
+    fn ratio_to_plain(&self) -> Option<f64> {
+        self.ratio_to(self.plain_relay)
     }
 }
 
@@ -34,7 +43,8 @@ impl Report {
         let cell = |value: Option<f64>| value.map_or_else(|| "–".into(), number);
         let ratio =
             |value: Option<f64>| value.map_or_else(String::new, |ratio| format!("{ratio:.2}"));
-        let mut rows = vec![["scenario", "figure", "relay", "tidings", "ratio"].map(String::from)];
+        let titles = ["scenario", "figure", "relay", "plain relay", "tidings", "ratio", "to plain"];
+        let mut rows = vec![titles.map(String::from)];
         let mut scenario = "";
         for figure in &self.figures {
             let first = if figure.scenario == scenario { "" } else { figure.scenario };
@@ -43,8 +53,10 @@ impl Report {
                 first.into(),
                 figure.name.into(),
                 cell(figure.relay),
+                cell(figure.plain_relay),
                 cell(figure.tidings),
                 ratio(figure.ratio()),
+                ratio(figure.ratio_to_plain()),
             ]);
         }
         aligned(&rows)
@@ -55,8 +67,13 @@ impl Report {
         let mut scenarios = Map::new();
         for figure in &self.figures {
             let scenario = scenarios.entry(figure.scenario).or_insert_with(|| json!({}));
-            let columns =
-                [("relay", figure.relay), ("tidings", figure.tidings), ("ratio", figure.ratio())];
+            let columns = [
+                ("relay", figure.relay),
+                ("plain_relay", figure.plain_relay),
+                ("tidings", figure.tidings),
+                ("ratio", figure.ratio()),
+                ("ratio_to_plain", figure.ratio_to_plain()),
+            ];
             for (column, value) in columns {
                 if let Some(value) = value {
                     scenario[column][figure.name] = json!((value * 1_000.0).round() / 1_000.0);
@@ -70,9 +87,9 @@ impl Report {
 }
 
 /// Words to the left, numbers to the right.
-fn aligned(rows: &[[String; 5]]) -> String {
+fn aligned<const COLUMNS: usize>(rows: &[[String; COLUMNS]]) -> String {
     let width = |column: usize| rows.iter().map(|row| row[column].chars().count()).max();
-    let widths: [usize; 5] = std::array::from_fn(|column| width(column).unwrap_or(0));
+    let widths: [usize; COLUMNS] = std::array::from_fn(|column| width(column).unwrap_or(0));
     let mut table = String::new();
     for row in rows {
         let mut line = String::new();
@@ -114,10 +131,11 @@ mod tests {
     use super::*;
 
     fn report() -> Report {
-        let figure = |name, relay, tidings, ratio| Figure {
+        let figure = |name, relay: Option<f64>, tidings, ratio| Figure {
             scenario: "single",
             name,
             relay,
+            plain_relay: relay.map(|relay| relay * 0.8),
             tidings,
             ratio,
         };
@@ -134,10 +152,10 @@ mod tests {
     #[test]
     fn the_table_is_aligned() {
         let expected = "\
-scenario  figure            relay  tidings  ratio
-single    delivered_per_s  38,120   22,872   0.60
-          missing               0        0
-          rss_mib               –     41.3
+scenario  figure            relay  plain relay  tidings  ratio  to plain
+single    delivered_per_s  38,120       30,496   22,872   0.60      0.75
+          missing               0            0        0
+          rss_mib               –            –     41.3
 ";
         assert_eq!(report().table(), expected);
     }
@@ -147,6 +165,7 @@ single    delivered_per_s  38,120   22,872   0.60
         let json = report().json(json!({"processors": 2}));
         assert_eq!(json["single"]["relay"]["delivered_per_s"], 38_120.4);
         assert_eq!(json["single"]["ratio"]["delivered_per_s"], 0.6);
+        assert_eq!(json["single"]["ratio_to_plain"]["delivered_per_s"], 0.75);
         assert_eq!(json["single"]["tidings"]["rss_mib"], 41.26);
         assert_eq!(json["single"]["relay"].get("rss_mib"), None);
         assert_eq!(json["machine"]["processors"], 2);

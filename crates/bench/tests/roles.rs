@@ -74,14 +74,19 @@ fn load(relay: &Role, arguments: &[&str]) -> Value {
     serde_json::from_slice(&output.stdout).expect("JSON")
 }
 
-fn relay_to(receiver: &Role) -> Role {
-    Role::start(&["relay", "--target", &format!("http://{}/hook/3", receiver.address)])
+#[test]
+fn all_that_is_published_is_received_once() {
+    is_received_once("relay");
 }
 
 #[test]
-fn all_that_is_published_is_received_once() {
+fn the_plain_relay_loses_nothing_either() {
+    is_received_once("plain-relay");
+}
+
+fn is_received_once(relay: &str) {
     let receiver = Role::start(&["receiver"]);
-    let relay = relay_to(&receiver);
+    let relay = Role::start(&[relay, "--target", &format!("http://{}/hook/3", receiver.address)]);
     let published = load(&relay, &["--count=500"]);
     assert_eq!((&published["accepted"], &published["failed"]), (&500.into(), &0.into()));
 

@@ -2,6 +2,7 @@
 //! be told apart and nothing shares a runtime with what is measured.
 
 pub mod load;
+pub mod plain_relay;
 pub mod receiver;
 pub mod relay;
 

@@ -44,22 +44,23 @@ async fn accept(pool: Arc<Pool>, request: Request<Incoming>) -> Response<Full<By
         return answer;
     }
     let taken = match request.into_body().collect().await {
-        Ok(body) => take(&pool, &body.to_bytes()),
+        Ok(body) => take_each(&body.to_bytes(), |body| pool.submit(body)),
         Err(_) => false,
     };
     *answer.status_mut() = if taken { StatusCode::ACCEPTED } else { StatusCode::BAD_REQUEST };
     answer
 }
 
-/// Queues a body, or each element of a batch. Elements are slices of what arrived, never copied.
-fn take(pool: &Arc<Pool>, body: &Bytes) -> bool {
+/// Takes a body as it came, or each element of a batch; whether it could be read. Elements are slices of
+/// what arrived, never copied.
+pub fn take_each(body: &Bytes, mut take: impl FnMut(Bytes)) -> bool {
     if body.first() != Some(&b'[') {
-        pool.submit(body.clone());
+        take(body.clone());
         return true;
     }
     let Ok(elements) = serde_json::from_slice::<Vec<&RawValue>>(body) else { return false };
     for element in elements {
-        pool.submit(body.slice_ref(element.get().as_bytes()));
+        take(body.slice_ref(element.get().as_bytes()));
     }
     true
 }

@@ -47,9 +47,9 @@ impl Scenario {
     /// Steps of the progress bar.
     pub fn steps(self) -> u64 {
         match self {
-            Self::Single | Self::Batch100 => 6,
+            Self::Single | Self::Batch100 => 9,
             Self::Latency => 5,
-            Self::Webhooks1000 | Self::History => 7,
+            Self::Webhooks1000 | Self::History => 10,
             Self::Isolation => 4,
             Self::Memory => 4,
         }

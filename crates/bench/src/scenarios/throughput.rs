@@ -1,8 +1,8 @@
-//! How fast: the relay and tidings in turn, twice, so that a drift of the machine cancels out.
+//! How fast: the relays and tidings in turn, twice, so that a drift of the machine cancels out.
 
 use anyhow::Result;
 
-use crate::bench::{Bench, Load, REDIS, Round, Server, Types, WORKER};
+use crate::bench::{Bench, Load, REDIS, Round, Server, TIDINGS, Types, WORKER};
 use crate::tidings::{DataDir, Tidings};
 use crate::workers::{self, Redis};
 
@@ -96,30 +96,37 @@ async fn make_history(bench: &mut Bench<'_>, tidings: &Tidings, data: &DataDir) 
 
 async fn compare(bench: &mut Bench<'_>, kind: Throughput, tidings: Option<Server>) -> Result<()> {
     let (_relay_process, relay) = bench.relay().await?;
+    let (_plain_process, plain) = bench.plain_relay().await?;
+    let mut measured: Vec<(Server, Totals)> =
+        [relay, plain].into_iter().chain(tidings).map(|server| (server, Totals::default())).collect();
     let seconds = bench.options.seconds();
-    for server in [Some(&relay), tidings.as_ref()].into_iter().flatten() {
+    for (server, _) in &measured {
         bench.progress.step(&format!("{} warms up", server.name));
         bench.round(server, &kind.load((seconds / 10.0).max(0.5))).await?;
     }
     let load = kind.load(seconds);
-    let (mut by_relay, mut by_tidings) = (Totals::default(), Totals::default());
-    for round in 1..=ROUNDS {
-        bench.progress.step(&format!("relay, round {round} of {ROUNDS}"));
-        by_relay.add(&bench.round(&relay, &load).await?);
-        if let Some(server) = &tidings {
-            bench.progress.step(&format!("tidings, round {round} of {ROUNDS}"));
+    for nth in 1..=ROUNDS {
+        for (server, totals) in &mut measured {
+            bench.progress.step(&format!("{}, round {nth} of {ROUNDS}", server.name));
             let round = bench.round(server, &load).await?;
-            if let Throughput::Webhooks(count) = kind
-                && round.account.paths != count
-            {
-                let paths = round.account.paths;
-                bench.fail(&format!("only {paths} of {count} webhooks were reached"));
+            if server.name == TIDINGS {
+                all_reached(bench, kind, &round);
             }
-            by_tidings.add(&round);
+            totals.add(round);
         }
     }
-    report(bench, &by_relay, tidings.map(|_| &by_tidings));
+    report(bench, &measured.into_iter().map(|(_, totals)| totals).collect::<Vec<_>>());
     Ok(())
+}
+
+/// Each of the webhooks has got something.
+fn all_reached(bench: &mut Bench<'_>, kind: Throughput, round: &Round) {
+    let paths = round.account.paths;
+    if let Throughput::Webhooks(count) = kind
+        && paths != count
+    {
+        bench.fail(&format!("only {paths} of {count} webhooks were reached"));
+    }
 }
 
 /// The rounds of one server together.
@@ -129,8 +136,8 @@ struct Totals {
 }
 
 impl Totals {
-    fn add(&mut self, round: &Round) {
-        self.rounds.push(round.clone());
+    fn add(&mut self, round: Round) {
+        self.rounds.push(round);
     }
 
     fn sum(&self, of: impl Fn(&Round) -> f64) -> f64 {
@@ -160,14 +167,11 @@ impl Totals {
     }
 }
 
-fn report(bench: &mut Bench<'_>, relay: &Totals, tidings: Option<&Totals>) {
+/// Of the relay, the plain relay, and of tidings if it was measured.
+fn report(bench: &mut Bench<'_>, totals: &[Totals]) {
     let mut line = |name, compared: bool, of: &dyn Fn(&Totals) -> f64| {
-        let (relay, tidings) = (Some(of(relay)), tidings.map(of));
-        if compared {
-            bench.compared(name, relay, tidings);
-        } else {
-            bench.figure(name, relay, tidings);
-        }
+        let [relay, plain, tidings] = [0, 1, 2].map(|nth| totals.get(nth).map(of));
+        bench.figures(name, relay, plain, tidings, compared);
     };
     line("delivered_per_s", true, &Totals::delivered_per_s);
     line("spread_percent", false, &Totals::spread_percent);
