@@ -56,6 +56,28 @@ pub(super) enum Noted {
     },
 }
 
+impl Note {
+    /// Its tenant and minute.
+    fn minute(&self) -> (i64, i64) {
+        (self.tenant.as_i64(), self.at.as_millis().div_euclid(MINUTE_MS))
+    }
+
+    /// Its webhook and hour.
+    fn hour(&self) -> Hour {
+        (self.webhook.as_i64(), self.at.as_millis().div_euclid(HOUR_MS))
+    }
+}
+
+/// Neighbours mostly have the same key, and are looked up as one.
+fn added_up(notes: &[Note], key: impl Fn(&Note) -> (i64, i64)) -> HashMap<(i64, i64), Sums> {
+    let mut sums: HashMap<_, Sums> = HashMap::new();
+    for same in notes.chunk_by(|one, next| key(one) == key(next)) {
+        let sums = sums.entry(key(&same[0])).or_default();
+        same.iter().for_each(|note| add(sums, note));
+    }
+    sums
+}
+
 impl Rollup {
     pub(super) fn note(&mut self, of: (TenantId, WebhookId), at: Timestamp, what: Noted) {
         self.noted.push(Note { tenant: of.0, webhook: of.1, at, what });
@@ -75,17 +97,10 @@ impl Rollup {
         if self.noted.is_empty() {
             return Ok(false);
         }
+        let minutes = added_up(&self.noted, Note::minute);
         let mut totals: HashMap<i64, Sums> = HashMap::new();
-        let mut minutes: HashMap<(i64, i64), Sums> = HashMap::new();
-        let mut hours: HashMap<Hour, Sums> = HashMap::new();
-        for note in &self.noted {
-            let (tenant, webhook) = (note.tenant.as_i64(), note.webhook.as_i64());
-            let ms = note.at.as_millis();
-            add(totals.entry(tenant).or_default(), note);
-            add(minutes.entry((tenant, ms.div_euclid(MINUTE_MS))).or_default(), note);
-            if !is_lane(note.webhook) {
-                add(hours.entry((webhook, ms.div_euclid(HOUR_MS))).or_default(), note);
-            }
+        for (&(tenant, _), sums) in &minutes {
+            totals.entry(tenant).or_default().merge(sums);
         }
         for (&tenant, sums) in &totals {
             write(sums, db, Table::TenantTotals, [tenant])?;
@@ -93,6 +108,8 @@ impl Rollup {
         for (&(tenant, minute), sums) in &minutes {
             write(sums, db, Table::TenantMinutes, [tenant, minute])?;
         }
+        self.noted.retain(|note| !is_lane(note.webhook));
+        let hours = added_up(&self.noted, Note::hour);
         self.noted.clear();
         if hours.is_empty() {
             return Ok(false);
