@@ -199,6 +199,11 @@ impl Headers {
         &self.0
     }
 
+    /// The same, given away.
+    pub fn into_text(self) -> String {
+        self.0
+    }
+
     /// Back from [`Headers::as_str`].
     pub fn from_stored(lines: String) -> Self {
         Self(lines)

@@ -97,8 +97,11 @@ async fn make_history(bench: &mut Bench<'_>, tidings: &Tidings, data: &DataDir) 
 async fn compare(bench: &mut Bench<'_>, kind: Throughput, tidings: Option<Server>) -> Result<()> {
     let (_relay_process, relay) = bench.relay().await?;
     let (_plain_process, plain) = bench.plain_relay().await?;
-    let mut measured: Vec<(Server, Totals)> =
-        [relay, plain].into_iter().chain(tidings).map(|server| (server, Totals::default())).collect();
+    let mut measured: Vec<(Server, Totals)> = [relay, plain]
+        .into_iter()
+        .chain(tidings)
+        .map(|server| (server, Totals::default()))
+        .collect();
     let seconds = bench.options.seconds();
     for (server, _) in &measured {
         bench.progress.step(&format!("{} warms up", server.name));

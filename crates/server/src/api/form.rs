@@ -41,6 +41,9 @@ impl<'de: 'a, 'a> Deserialize<'de> for Members<'a> {
     }
 }
 
+/// So many names are compared with each other faster than they are hashed.
+const FEW: usize = 16;
+
 /// A text that is borrowed when it has no escapes.
 #[derive(serde::Deserialize)]
 struct Key<'a>(#[serde(borrow)] Cow<'a, str>);
@@ -77,16 +80,21 @@ pub struct Form<'a> {
 impl<'a> Form<'a> {
     /// Reads a body that must be a JSON object; 400 when it is no JSON, 422 when no object.
     pub fn parse(body: &'a [u8]) -> Result<Self> {
-        let raw = parse_json(body)?;
-        Self::of(raw, String::new()).ok_or_else(|| Problem::invalid_field("", "must be an object"))
+        let Members(members) = read_json(body, "an object")?;
+        Ok(Self::with(members, String::new()))
     }
 
     /// Reads an object somewhere in a body; `None` when it is none.
     pub fn of(raw: &'a RawValue, at: String) -> Option<Self> {
         let Members(members) = serde_json::from_str(raw.get()).ok()?;
-        let mut form = Self { members, known: Vec::new(), errors: Vec::new(), at, free: false };
+        Some(Self::with(members, at))
+    }
+
+    fn with(members: Vec<(Cow<'a, str>, &'a RawValue)>, at: String) -> Self {
+        let known = Vec::with_capacity(8);
+        let mut form = Self { members, known, errors: Vec::new(), at, free: false };
         form.refuse_duplicates();
-        Some(form)
+        form
     }
 
     /// One whose unknown members are not looked at.
@@ -96,15 +104,9 @@ impl<'a> Form<'a> {
     }
 
     fn refuse_duplicates(&mut self) {
-        let mut earlier = HashSet::with_capacity(self.members.len());
-        for (name, _) in &self.members {
-            if !earlier.insert(name) {
-                let error = FieldError {
-                    pointer: pointer(&self.at, name),
-                    detail: "is given twice".to_owned(),
-                };
-                self.errors.push(error);
-            }
+        for name in duplicates(&self.members) {
+            let pointer = pointer(&self.at, name);
+            self.errors.push(FieldError { pointer, detail: "is given twice".to_owned() });
         }
     }
 
@@ -309,16 +311,32 @@ impl<'a> Form<'a> {
     }
 }
 
-/// A body as JSON; 400 with the place of the first mistake when it is none.
-pub fn parse_json(body: &[u8]) -> Result<&RawValue> {
-    serde_json::from_slice(body).map_err(|error| {
-        let detail = if body.is_empty() {
-            "the body is empty; expected JSON".to_owned()
-        } else {
-            format!("the body is not valid JSON: {error}")
-        };
-        Problem::bad_request("invalid_json", detail)
+/// A whole body of some shape, read in one pass; 400 when it is no JSON, 422 when it is not `what`.
+pub fn read_json<'a, T: Deserialize<'a>>(body: &'a [u8], what: &str) -> Result<T> {
+    serde_json::from_slice(body).or_else(|_| {
+        serde_json::from_slice::<&RawValue>(body).map_err(|error| no_json(body, &error))?;
+        Err(Problem::invalid_field("", format!("must be {what}")))
     })
+}
+
+fn no_json(body: &[u8], error: &serde_json::Error) -> Problem {
+    let detail = if body.is_empty() {
+        "the body is empty; expected JSON".to_owned()
+    } else {
+        format!("the body is not valid JSON: {error}")
+    };
+    Problem::bad_request("invalid_json", detail)
+}
+
+/// The names that are there a second time.
+fn duplicates<'m>(members: &'m [(Cow<'_, str>, &RawValue)]) -> Vec<&'m str> {
+    let names = members.iter().map(|(name, _)| &**name).enumerate();
+    if members.len() <= FEW {
+        let is_earlier = |n: usize, name: &str| members[..n].iter().any(|(other, _)| other == name);
+        return names.filter(|&(n, name)| is_earlier(n, name)).map(|(_, name)| name).collect();
+    }
+    let mut earlier = HashSet::with_capacity(members.len());
+    names.filter(|&(_, name)| !earlier.insert(name)).map(|(_, name)| name).collect()
 }
 
 /// The pointer of a member of the object at `at` (RFC 6901).

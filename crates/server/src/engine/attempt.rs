@@ -95,9 +95,10 @@ impl Running {
     }
 
     fn report(&self, owed: Owed, signature: String, sent: Sent) {
-        let attempt = record(&owed, self.started_at, self.revision, signature, &sent);
+        let met = (&sent.outcome).into();
+        let attempt = record(&owed, self.started_at, self.revision, signature, sent);
         let rules = self.rules.clone();
-        let finished = Finished { met: (&sent.outcome).into(), owed, attempt, rules };
+        let finished = Finished { met, owed, attempt, rules };
         self.parts.inbox.signal(Signal::Attempted(Box::new(finished)));
     }
 }
@@ -350,22 +351,26 @@ fn record(
     started_at: Timestamp,
     revision: u32,
     signature: String,
-    sent: &Sent,
+    sent: Sent,
 ) -> Attempt {
-    let (response_headers, response_body) = match &sent.outcome {
-        Outcome::Answered(answer) => (answer.headers.as_str().to_owned(), answer.body.clone()),
+    let Sent { outcome, duration_ms } = sent;
+    let response_status = outcome.status();
+    let error = outcome.error_message().unwrap_or_default();
+    let error_type = outcome.error_type().unwrap_or_default();
+    let (response_headers, response_body) = match outcome {
+        Outcome::Answered(answer) => (answer.headers.into_text(), answer.body),
         Outcome::Failed(_) => (String::new(), String::new()),
     };
     Attempt {
         number: owed.attempts + 1,
         started_at,
-        duration_ms: sent.duration_ms,
+        duration_ms,
         revision,
         signature,
-        response_status: sent.outcome.status(),
+        response_status,
         response_headers,
         response_body,
-        error: sent.outcome.error_message().unwrap_or_default(),
-        error_type: sent.outcome.error_type().unwrap_or_default(),
+        error,
+        error_type,
     }
 }

@@ -22,7 +22,7 @@ use crate::api::App;
 use crate::api::auth::{Caller, Scope};
 use crate::api::body::JsonBody;
 use crate::api::envelope;
-use crate::api::form::{Form, parse_json};
+use crate::api::form::{Form, read_json};
 use crate::api::idempotency::{IdempotencyHeader, fingerprint};
 use crate::api::problem::{Problem, Result};
 use crate::sources::TRIES;
@@ -173,9 +173,8 @@ impl<'a> Context<'a> {
     }
 
     fn read_list(&self) -> Result<Vec<PlannedEvent>> {
-        let raw = parse_json(self.reader.body)?;
-        let items: Vec<&RawValue> = serde_json::from_str(raw.get())
-            .map_err(|_| Problem::invalid_field("", "must be an event or a list of events"))?;
+        let what = "an event or a list of events";
+        let items: Vec<&RawValue> = read_json(self.reader.body, what)?;
         if items.is_empty() || items.len() > BATCH_EVENTS_MAX {
             let detail = format!("must have 1 to {BATCH_EVENTS_MAX} events");
             return Err(Problem::invalid_field("", detail));
