@@ -76,7 +76,7 @@ async fn an_older_file_moves_up() {
     let dir = Embedded::new();
     drop(quietly(&dir).expect("opens"));
     let conn = Connection::open(dir.database()).expect("opens");
-    let back = "DROP TABLE tallies; DROP TABLE leads; DROP TABLE lead_deliveries; DROP TABLE inbound; DROP TABLE replays; DROP TABLE deliveries_by_event; CREATE TABLE deliveries_by_event \
+    let back = "DROP INDEX queue_by_expiry; DROP TABLE tallies; DROP TABLE leads; DROP TABLE lead_deliveries; DROP TABLE inbound; DROP TABLE replays; DROP TABLE deliveries_by_event; CREATE TABLE deliveries_by_event \
          (event INTEGER NOT NULL, id INTEGER NOT NULL, status INTEGER NOT NULL, PRIMARY KEY (event, id)) \
          STRICT, WITHOUT ROWID; DROP TABLE directs; DROP TABLE jobs; DROP TABLE executions; \
          DROP TABLE execution_results; DROP TABLE gates; DROP INDEX queue_by_job; \

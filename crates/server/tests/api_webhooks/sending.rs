@@ -32,6 +32,25 @@ async fn a_paused_webhook_waits_and_resumes_in_order() {
     }
 }
 
+/// Its lanes stand still, and time does not.
+#[tokio::test]
+async fn what_expires_while_its_webhook_is_paused_ends() {
+    let tidings = Tidings::start().await;
+    let receiver = Receiver::start().await;
+    let made = register(&tidings, &receiver, json!({})).await;
+    tidings.act(&format!("{}/pause", path(&made))).await.expect(200);
+    let expires_at = tidings.now().as_millis() + 60_000;
+    let brief = json!({"type": "job.completed", "data": 1, "expires_at": expires_at});
+    tidings.post("/api/events", brief).await.expect(202);
+    tidings.advance(15 * 60_000);
+    // The writer sleeps until a moment of the old time, or until something is written.
+    publish(&tidings, json!(2)).await;
+    let stats = stats_when(&tidings, &made, |stats| stats["expired_deliveries"] == 1).await;
+    assert_eq!(stats["pending_deliveries"], 1);
+    assert!(receiver.is_quiet().await);
+    tidings.stop().await;
+}
+
 /// A webhook with one delivery on the network, held by its receiver, and two queued behind it.
 async fn busy(tidings: &Tidings, receiver: &Receiver) -> Value {
     let made = register(tidings, receiver, json!({"max_concurrency": 1})).await;

@@ -2,7 +2,7 @@
 
 use tidings_core::delivery::Status;
 use tidings_core::settlement::{INACTIVE_MESSAGE, Reason};
-use tidings_core::time::DAY_MS;
+use tidings_core::time::{DAY_MS, MINUTE_MS};
 
 use super::world::{Factory, TENANT, World, key};
 use crate::catalogue::tenants::TenantRecord;
@@ -48,6 +48,35 @@ pub async fn deleting_a_webhook_ends_its_deliveries(factory: &dyn Factory) {
     assert_eq!(one.error, INACTIVE_MESSAGE);
     let totals = world.store.webhook_totals(webhook.id).await.expect("read");
     assert_eq!((totals.counts.failed, totals.pending, totals.retrying), (501, 0, 0));
+    assert!(totals.reconciles());
+}
+
+pub async fn what_expires_unseen_ends(factory: &dyn Factory) {
+    let mut world = World::new(factory);
+    let webhook = world.webhook_id();
+    let expires_at = world.now() + MINUTE_MS;
+    let mut publication = world.publication(&[webhook; 450]);
+    let deliveries = &mut publication.events[0].deliveries;
+    deliveries[..430].iter_mut().for_each(|owed| owed.expires_at = Some(expires_at));
+    world.store.publish(publication).await.expect("published");
+    let owed = world.told_owed(450).await;
+    world.retry(&owed[0], 1).await;
+    // The dispatcher has some time to come upon them itself.
+    world.advance(5 * MINUTE_MS);
+    world.store.maintain().await.expect("maintained");
+    assert_eq!(world.store.webhook_totals(webhook).await.expect("read").pending, 449);
+    world.advance(10 * MINUTE_MS);
+    world.store.maintain().await.expect("maintained");
+    let mut ended = 0;
+    while ended < 430 {
+        let told = world.told().await;
+        assert!(told.iter().all(|one| matches!(one, Committed::Ended { .. })), "{told:?}");
+        ended += told.len();
+    }
+    let one = world.store.delivery(TENANT, owed[0].id).await.expect("read").expect("there");
+    assert_eq!((one.status, one.reason), (Status::Expired, Some(Reason::Expired)));
+    let totals = world.store.webhook_totals(webhook).await.expect("read");
+    assert_eq!((totals.counts.expired, totals.pending, totals.retrying), (430, 20, 0));
     assert!(totals.reconciles());
 }
 

@@ -97,6 +97,7 @@ macro_rules! conformance_suite {
             events_are_found_and_listed
             counts_follow_what_happens
             deleting_a_webhook_ends_its_deliveries
+            what_expires_unseen_ends
             what_was_taken_while_its_webhook_went_is_delivered
             retention_takes_what_is_old_and_no_total
             counts_are_the_same_while_they_are_added_up

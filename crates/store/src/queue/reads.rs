@@ -37,6 +37,13 @@ pub(crate) const OF_WEBHOOK: &str = concat!(
      AND NOT EXISTS (SELECT 1 FROM unfinished u WHERE u.event = q.event) LIMIT $3"
 );
 
+/// Those that expired before a moment, the oldest first.
+pub(crate) const EXPIRED: &str = concat!(
+    "SELECT ",
+    owed!(),
+    " FROM queue q WHERE q.expires_at < $1 ORDER BY q.expires_at LIMIT $2"
+);
+
 /// Progress of a job that is owed to one place; in no order, for by that the whole queue would be read.
 pub(crate) const PROGRESS: &str = concat!(
     "SELECT ",
@@ -102,7 +109,7 @@ const LARGEST_ID: &str = "SELECT MAX(id) FROM (SELECT MAX(id) AS id FROM events 
 
 #[cfg(any(test, feature = "conformance"))]
 pub(crate) const SQL: &[&str] =
-    &[ONE, OF_WEBHOOK, PROGRESS, LANES, PAGE, EVENT, DIRECT, LARGEST_ID];
+    &[ONE, OF_WEBHOOK, EXPIRED, PROGRESS, LANES, PAGE, EVENT, DIRECT, LARGEST_ID];
 
 /// Reads the columns of [`owed!`].
 pub(crate) fn owed(f: &mut Fields) -> Result<Owed, ReadError> {

@@ -16,7 +16,7 @@ use crate::queue::reads;
 use crate::queue::transaction::{Transaction, Trouble};
 
 /// Rows ended or withdrawn in one step.
-const STEP: usize = 200;
+pub(super) const STEP: usize = 200;
 /// From one adding up of tallies to the next.
 const FOLD_EVERY_MS: i64 = 1_000;
 /// From the end of one retention pass to the next.
@@ -36,6 +36,8 @@ pub(crate) struct Upkeep {
     pub(super) fold_at: Timestamp,
     /// Events whose fan-out is being written: not to be withdrawn.
     pub(crate) fanouts: HashSet<i64>,
+    /// When to look again for deliveries that expired unseen.
+    pub(super) expire_at: Timestamp,
     /// The retention pass that is under way.
     pub(super) pass: Option<Pass>,
     /// When the next one starts.
@@ -56,7 +58,8 @@ impl Upkeep {
     /// When there is something to do though nothing is written.
     pub(crate) fn next_at(&self) -> Timestamp {
         let fold_at = self.has_tallies.then_some(self.fold_at);
-        [self.age_at, fold_at].into_iter().flatten().fold(self.next_pass_at, Ord::min)
+        let sooner = [self.age_at, fold_at, Some(self.expire_at)];
+        sooner.into_iter().flatten().fold(self.next_pass_at, Ord::min)
     }
 
     /// Whether there are tallies of this node to be added up now.
@@ -117,7 +120,11 @@ impl Tx<'_> {
         if self.withdraw_interrupted()? {
             return Ok((Some(more), Indexed::More));
         }
-        if let Some(told) = self.end_deliveries()? {
+        let ended = match self.end_deliveries()? {
+            None => self.expire_waiting()?,
+            ended => ended,
+        };
+        if let Some(told) = ended {
             return Ok((Some(Maintained { told, ..more }), Indexed::More));
         }
         let indexed = [self.index_deliveries()?, self.index_events()?, self.age_queue()?];

@@ -26,6 +26,7 @@ use crate::value::{Row, Value};
 mod change;
 mod control;
 mod direct;
+mod expire;
 pub(super) mod fanout;
 mod gates;
 mod index;
