@@ -48,6 +48,14 @@ pub struct NewEvent {
     expires_at: Option<String>,
 }
 
+/// One event to publish, or a list of up to 1,000.
+#[derive(Debug, utoipa::ToSchema)]
+#[serde(untagged)]
+pub enum NewEvents {
+    One(NewEvent),
+    List(Vec<NewEvent>),
+}
+
 /// An accepted event.
 #[derive(Debug, Serialize, utoipa::ToSchema)]
 pub struct AcceptedEvent {
@@ -60,15 +68,23 @@ pub struct AcceptedEvent {
     pub duplicate: bool,
 }
 
+/// One event is answered with one, a list with a list in the same order.
+#[derive(Debug, Serialize, utoipa::ToSchema)]
+#[serde(untagged)]
+pub enum AcceptedEvents {
+    One(AcceptedEvent),
+    List(Vec<AcceptedEvent>),
+}
+
 /// Publish one event, or a list of up to 1,000.
 ///
 /// A list is accepted whole or not at all. 202 means committed and fsynced.
 #[utoipa::path(
     post, path = "/api/events", tag = "events", operation_id = "publish_events",
     params(("Idempotency-Key" = Option<String>, Header, description = "Makes the request safe to repeat")),
-    request_body(content = NewEvent, description = "An event, or a list of events"),
+    request_body(content = NewEvents, description = "An event, or a list of events"),
     responses(
-        (status = 202, body = envelope::Envelope<AcceptedEvent>),
+        (status = 202, body = envelope::Envelope<AcceptedEvents>),
         (status = 409, description = "The id or the key was used for something else"),
         (status = 422, body = crate::api::problem::ProblemBody),
         (status = 503, description = "Too much waits to be written; see Retry-After"),
@@ -144,13 +160,14 @@ fn respond(
     replayed: bool,
     now: Timestamp,
 ) -> Response {
-    let mut response = match events.pop() {
-        Some(only) if !is_list => envelope::answer(StatusCode::ACCEPTED, only, now),
+    let accepted = match events.pop() {
+        Some(only) if !is_list => AcceptedEvents::One(only),
         last => {
             events.extend(last);
-            envelope::answer(StatusCode::ACCEPTED, events, now)
+            AcceptedEvents::List(events)
         }
     };
+    let mut response = envelope::answer(StatusCode::ACCEPTED, accepted, now);
     if replayed {
         let header = http::HeaderValue::from_static("true");
         response.headers_mut().insert("idempotent-replayed", header);
