@@ -13,7 +13,7 @@ use serde_json::value::RawValue;
 use tidings_core::event::Event;
 use tidings_core::fanout::Index;
 use tidings_core::limits::BATCH_EVENTS_MAX;
-use tidings_core::publication::{PlannedEvent, Publication, Published};
+use tidings_core::publication::{IdempotencyKey, PlannedEvent, Publication, Published};
 use tidings_core::time::Timestamp;
 use tidings_store::WriteError;
 
@@ -105,9 +105,12 @@ pub async fn publish_events(
         // Before the index, so that the plan is never older than this says.
         let planned_at = app.parts.catalogue.known();
         let index = app.registry.index(caller.tenant);
-        let reader = EventReader { app: &app, body: &body, tenant: caller.tenant, now };
+        let reader = EventReader::new(&app, &body, caller.tenant, now);
         let context = Context { reader, index: &index };
-        let events = if is_list { context.read_list()? } else { vec![context.read_one()?] };
+        let events = match context.read(is_list) {
+            Ok(events) => events,
+            Err(refused) => context.read_again(is_list, key.as_ref(), refused).await?,
+        };
         let names: Vec<Option<Arc<Event>>> = events
             .iter()
             .map(|planned| planned.event.client_id.is_some().then(|| Arc::clone(&planned.event)))
@@ -182,6 +185,24 @@ struct Context<'a> {
 }
 
 impl<'a> Context<'a> {
+    fn read(&self, is_list: bool) -> Result<Vec<PlannedEvent>> {
+        if is_list { self.read_list() } else { Ok(vec![self.read_one()?]) }
+    }
+
+    /// Takes what was refused if only the clock was against it and it is a repetition, which gets the
+    /// answer of its first time. Apart from the first reading, so that publishing gains no query.
+    async fn read_again(
+        &self,
+        is_list: bool,
+        key: Option<&IdempotencyKey>,
+        refused: Problem,
+    ) -> Result<Vec<PlannedEvent>> {
+        let patient = Self { reader: self.reader.patient(), index: self.index };
+        let Ok(planned) = patient.read(is_list) else { return Err(refused) };
+        let events = planned.iter().map(|planned| &*planned.event);
+        if self.reader.were_accepted(key, events).await? { Ok(planned) } else { Err(refused) }
+    }
+
     fn read_one(&self) -> Result<PlannedEvent> {
         let mut form = Form::parse(self.reader.body)?;
         let event = self.read_event(&mut form);
