@@ -97,3 +97,20 @@ async fn what_is_new_must_expire_later_than_now_and_than_its_delivery() {
     }
     tidings.stop().await;
 }
+
+/// Receivers would know it and another event of ours by one name.
+#[tokio::test]
+async fn an_id_of_the_form_of_ours_is_refused() {
+    let tidings = Tidings::start().await;
+    let event = json!({"type": "n.q", "data": 3});
+    let ours = tidings.post("/api/events", event).await.expect(202)["id"].take();
+    let other = json!({"id": ours, "type": "n.q", "data": "another"});
+    assert_eq!(tidings.post("/api/events", other.clone()).await.pointers(), ["/id"]);
+    assert_eq!(tidings.post("/api/events", json!([other])).await.pointers(), ["/0/id"]);
+    // Whoever passes on events of another Tidings, and whoever only begins like ours.
+    for id in [format!("from-{}", text(&ours)), "evt_1".to_owned(), "evt_order-42".to_owned()] {
+        let named = json!({"id": id, "type": "n.q", "data": 3});
+        assert_eq!(tidings.post("/api/events", named).await.expect(202)["id"], id.as_str());
+    }
+    tidings.stop().await;
+}

@@ -36,7 +36,8 @@ pub struct NewEvent {
     r#type: String,
     /// Any JSON. `standard` receivers get these very bytes.
     data: serde_json::Value,
-    /// Your own id: publishing it again changes nothing. Visible ASCII without `.`, at most 128 bytes.
+    /// Your own id: publishing it again changes nothing. Visible ASCII without `.`, at most 128 bytes,
+    /// and not of the form of our own ids.
     id: Option<String>,
     /// When it happened: Unix milliseconds or RFC 3339. Default: now.
     timestamp: Option<String>,

@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 use tidings_core::event::{Event, is_client_id, is_event_type};
-use tidings_core::id::TenantId;
+use tidings_core::id::{EventId, TenantId};
 use tidings_core::limits::{ORDERING_KEY_BYTES_MAX, SCHEDULE_AHEAD_MS_MAX};
 use tidings_core::publication::IdempotencyKey;
 use tidings_core::time::Timestamp;
@@ -108,6 +108,9 @@ impl<'a> EventReader<'a> {
         let id = form.text("id").value()?;
         if !is_client_id(&id) {
             form.refuse("id", "must be 1 to 128 visible ASCII characters without `.`");
+        } else if id.parse::<EventId>().is_ok() {
+            // It may be that of another event, and receivers would know both by one name.
+            form.refuse("id", "has the form of our ids; put a word of your own before it");
         }
         Some(id)
     }
