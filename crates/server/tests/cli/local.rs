@@ -63,6 +63,13 @@ fn what_is_not_understood_is_told_with_its_neighbour() {
     assert_eq!(by_variable.code(), Some(1));
     let told = "unknown variable TIDINGS_LISTN; did you mean TIDINGS_LISTEN?";
     assert!(by_variable.stderr.contains(told), "{by_variable:?}");
+    // With all else that is wrong.
+    let wrong =
+        [("TIDINGS_LISTN", "1"), ("TIDINGS_ALLOW_HTTP", "maybe"), ("TIDINGS_EGRESS_ALLOW", "nope")];
+    let all = run(tidings(&["serve", "--data-dir"]).arg(dir.path()).envs(wrong), b"");
+    for told in [told, "allow_http: `maybe`", "egress.allow: `nope`"] {
+        assert!(all.stderr.contains(told), "{all:?}");
+    }
 
     let file = dir.path().join("tidings.toml");
     std::fs::write(&file, "[egress]\nalow = []\n").unwrap();
