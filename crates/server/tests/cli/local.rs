@@ -82,6 +82,40 @@ fn what_is_not_understood_is_told_with_its_neighbour() {
     assert!(by_flag.stderr.contains("--listen"), "{by_flag:?}");
 }
 
+/// Whoever can read them reads payloads, or opens secrets.
+#[test]
+fn what_is_stored_is_for_the_owner_alone() {
+    use std::os::unix::fs::PermissionsExt as _;
+    let dir = tempdir().unwrap();
+    let mut server = Process::start(&mut serve(dir.path()));
+    url_of(&mut server);
+    for name in ["tidings.db", "tidings.db-wal", "tidings.db-shm", "secret.key"] {
+        let mode = std::fs::metadata(dir.path().join(name)).unwrap().permissions().mode();
+        assert_eq!(mode & 0o777, 0o600, "{name}");
+    }
+}
+
+/// It may still be found: another one in its place would be taken for it.
+#[test]
+fn a_key_that_is_lost_is_not_replaced() {
+    let dir = tempdir().unwrap();
+    let key = dir.path().join("secret.key");
+    let mut server = Process::start(&mut serve(dir.path()));
+    let url = url_of(&mut server);
+    let create = ["webhooks", "create", "https://example.com/hook", "--events", "*"];
+    run(&mut client(&url, &create), b"").expect_success();
+    server.signal("TERM");
+    assert_eq!(server.end().code(), Some(0));
+    let kept = std::fs::read(&key).unwrap();
+    std::fs::remove_file(&key).unwrap();
+    let refused = run(&mut serve(dir.path()), b"");
+    assert_eq!(refused.code(), Some(1), "{refused:?}");
+    assert!(refused.stderr.contains("secret.key is missing"), "{refused:?}");
+    assert!(!key.exists());
+    std::fs::write(&key, kept).unwrap();
+    url_of(&mut Process::start(&mut serve(dir.path())));
+}
+
 #[test]
 fn an_open_door_is_refused() {
     let dir = tempdir().unwrap();
