@@ -111,9 +111,13 @@ async fn what_was_read_can_be_sent_back() {
     let tidings = Tidings::start().await;
     let receiver = Receiver::start().await;
     let headers = json!({"Authorization": "Bearer your-api-token", "X-Short": "k"});
-    let made = register(&tidings, &receiver, json!({"headers": headers})).await;
+    let made =
+        register(&tidings, &receiver, json!({"headers": headers, "secret": "plain text"})).await;
+    assert!(made["secret_whsec"].is_string());
     let mut read = tidings.get(&path(&made)).await.expect(200);
     assert_eq!(read["headers"], json!({"Authorization": "••••oken", "X-Short": "••••"}));
+    let same = tidings.put(&path(&made), made.clone()).await.expect(200);
+    assert_eq!(same, read, "also the answer to the creation");
     let same = tidings.put(&path(&made), read.clone()).await.expect(200);
     assert_eq!(same, read, "nothing changed, so nothing was written");
     read["headers"]["X-New"] = "new".into();

@@ -82,6 +82,38 @@ fn what_is_not_understood_is_told_with_its_neighbour() {
     assert!(by_flag.stderr.contains("--listen"), "{by_flag:?}");
 }
 
+#[test]
+fn what_a_command_takes_is_named_once_and_told_once() {
+    let ended = run(&mut tidings(&["webhooks", "create"]), b"");
+    assert_eq!(ended.code(), Some(2));
+    assert_eq!(
+        ended.stderr.matches("<URL>").count(),
+        2,
+        "where it is missing, and how to: {ended:?}"
+    );
+    for command in [&["webhooks", "update", "--help"][..], &["replay", "--help"]] {
+        let help = run(&mut tidings(command), b"").expect_success();
+        assert!(help.contains("The webhook: wh_…"), "{help}");
+    }
+    let nowhere = run(&mut tidings(&["serve", "--data-dir", "/proc/nope"]), b"");
+    assert_eq!(nowhere.stderr.matches("No such file").count(), 1, "{nowhere:?}");
+}
+
+#[test]
+fn an_address_to_listen_on_is_none_to_call() {
+    let dir = tempdir().unwrap();
+    let mut command = tidings(&["serve", "--listen", "0.0.0.0:0", "--data-dir"]);
+    let mut server =
+        Process::start(command.arg(dir.path()).env("TIDINGS_ADMIN_KEY", "hunter2-hunter2"));
+    assert!(server.line().starts_with("tidings listening on http://0.0.0.0:"));
+    assert!(server.line_with("curl").contains("http://127.0.0.1:"));
+    server.signal("TERM");
+    let ended = server.end();
+    for told in ["store", "roles", "attempts_in_flight_max", "lead_rate", "egress_only"] {
+        assert!(ended.stderr.contains(&format!("\"{told}\":")), "{told}: {ended:?}");
+    }
+}
+
 /// Whoever can read them reads payloads, or opens secrets.
 #[test]
 fn what_is_stored_is_for_the_owner_alone() {

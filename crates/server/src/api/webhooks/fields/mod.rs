@@ -319,6 +319,10 @@ impl<'a> Reader<'_, 'a> {
         for name in ["retry_preview_ms", "retry_preview_latest_ms"] {
             self.form.raw(name);
         }
+        // Of the answer to a creation: they follow from the secret.
+        for name in ["secret_whsec", "public_key"] {
+            self.form.raw(name);
+        }
         if self.form.text("id").value().is_some_and(|id| id != webhook.id.to_string()) {
             self.form.refuse("id", "is another webhook's");
         }
