@@ -189,7 +189,8 @@ impl Test {
         }
     }
 
-    fn parse(name: &str, operand: &Value) -> Result<Self, String> {
+    /// From its operator and what that is given; the error says what is wrong.
+    pub fn parse(name: &str, operand: &Value) -> Result<Self, String> {
         let number = || operand.as_f64().ok_or_else(|| format!("{name} takes a number"));
         match name {
             "$gt" => number().map(Self::Greater),

@@ -48,7 +48,7 @@ pub(crate) async fn assemble(settings: &Settings, clock: Clock) -> Result<Assemb
     let name = name.transpose()?;
     let store = open_store(settings, name.as_ref(), &clock, &inbox, &live)?;
     let secret_key = secret_key::of(settings)?;
-    let sealer = Sealer::new(secret_key);
+    let sealer = Sealer::new(secret_key.bytes);
     // Before what it counts is read: what changes meanwhile is read again.
     let version = catalogue::Version::new(store.catalogue_version().await?);
     let keyring = Arc::new(Keyring::default());
@@ -60,13 +60,15 @@ pub(crate) async fn assemble(settings: &Settings, clock: Clock) -> Result<Assemb
     refuse_open_doors(settings, &keyring)?;
     let (membership, drained) = Membership::new(store.tenure());
     let egress = Arc::new(settings.egress.clone());
-    let webhooks = load_webhooks(&store, &sealer).await?;
+    let webhooks = load_webhooks(&store, &sealer).await;
+    let webhooks = secret_key.explain(webhooks, &settings.data_dir)?;
+    secret_key.keep(&settings.data_dir)?;
     miss_profiles(&webhooks, &settings.profiles);
     let registry = Registry::new(settings.profiles.clone(), Arc::clone(&egress), webhooks);
     let sender = sender(settings, Arc::clone(&egress))?;
     let metrics = Arc::new(Metrics::new());
     let means = Means { sender, egress, clock, metrics };
-    let ends = join_redis(settings, secret_key, &means, &inbox).await?;
+    let ends = join_redis(settings, secret_key.bytes, &means, &inbox).await?;
     let parts = Arc::new(Parts {
         ids: Arc::new(IdSource::new(store.node(), store.largest_id().await?)),
         keyring,

@@ -12,18 +12,44 @@ fn file(dir: &Path) -> PathBuf {
     dir.join("secret.key")
 }
 
-/// The key of the settings, or the one in the data directory, which is made at the first start.
-pub fn of(settings: &Settings) -> Result<[u8; 32]> {
-    if let Some(key) = settings.secret_key {
-        return Ok(key);
+/// A key, and whether it has only been made up by now.
+#[derive(Clone, Copy)]
+pub struct SecretKey {
+    pub bytes: [u8; 32],
+    is_new: bool,
+}
+
+/// Shows no key.
+impl std::fmt::Debug for SecretKey {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("SecretKey")
     }
-    let dir = &settings.data_dir;
-    if let Some(key) = read(dir)? {
-        return Ok(key);
+}
+
+/// The key of the settings, or the one in the data directory; at the first start a new one.
+pub fn of(settings: &Settings) -> Result<SecretKey> {
+    let given = match settings.secret_key {
+        Some(key) => Some(key),
+        None => read(&settings.data_dir)?,
+    };
+    let bytes = given.unwrap_or_else(clock::random::<32>);
+    Ok(SecretKey { bytes, is_new: given.is_none() })
+}
+
+impl SecretKey {
+    /// Keeps a new one. Not before what is stored has opened: a key that has been lost must not be
+    /// taken for the one that lies there in its place.
+    pub fn keep(self, dir: &Path) -> Result<()> {
+        if self.is_new { write(dir, self.bytes) } else { Ok(()) }
     }
-    let key = clock::random::<32>();
-    write(dir, key)?;
-    Ok(key)
+
+    /// Says of what does not open that its key is not there.
+    pub fn explain<T>(self, opened: Result<T>, dir: &Path) -> Result<T> {
+        match self.is_new {
+            true => opened.with_context(|| format!("{} is missing", file(dir).display())),
+            false => opened,
+        }
+    }
 }
 
 /// The key in a data directory, if there is one.

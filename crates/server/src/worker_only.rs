@@ -12,6 +12,7 @@ use axum::extract::State;
 use axum::response::{IntoResponse as _, Response};
 use axum::routing::get;
 use http::{StatusCode, header};
+use tidings_core::limits::WORKER_CAPACITY;
 use tokio::net::TcpListener;
 use tokio::sync::watch;
 use tower::ServiceExt as _;
@@ -92,7 +93,10 @@ fn say(settings: &Settings, redis: &Redis) {
         roles = "worker",
         redis = redis.places(),
         cluster = redis.is_cluster(),
+        attempts_in_flight_max = WORKER_CAPACITY,
         egress_allow = settings.egress.allow.len(),
+        egress_only = settings.egress.only,
+        allow_http = settings.egress.allow_http,
         "started"
     );
 }

@@ -56,7 +56,9 @@ async fn a_key_is_shown_once_and_opens_until_it_is_revoked() {
 #[tokio::test]
 async fn scopes_are_held_to() {
     let (tidings, admin) = locked().await;
-    tidings.client.get("/api/events").await.problem(401);
+    let refused = tidings.client.get("/api/events").await;
+    assert_eq!(refused.header("www-authenticate"), "Bearer");
+    refused.problem(401);
     with_key(&tidings.client, "td_wrong").get("/api/events").await.problem(401);
     let mut holders = Vec::new();
     for scope in ["events:write", "webhooks:write", "deliveries:write", "read"] {
@@ -134,7 +136,7 @@ async fn the_first_key_locks_a_running_server() {
 async fn tenants_do_not_see_each_other() {
     let (tidings, admin) = locked().await;
     let receiver = Receiver::start().await;
-    let (_, one) = tenant(&admin, &tidings.client, "one").await;
+    let (one_id, one) = tenant(&admin, &tidings.client, "one").await;
     let (two_id, two) = tenant(&admin, &tidings.client, "two").await;
     let hook = json!({"url": receiver.url(), "events": ["*"], "retry_config": {"max_attempts": 1}});
     let webhook = text(&one.post("/api/webhooks", hook).await.expect(201)["id"]);
@@ -181,11 +183,16 @@ async fn tenants_do_not_see_each_other() {
     assert_eq!(two.get("/api/stats").await.expect(200)["totals"]["accepted"], 0);
     assert_eq!(one.get("/api/stats").await.expect(200)["totals"]["accepted"], 1);
 
-    // An admin acts for whom it names; a tenant's key for its tenant alone, whatever it names.
+    // An admin acts for whom it names; a tenant's key for its own alone, which it may name.
     let acting = admin.with_header("x-tenant-id", two_id.clone());
     assert_eq!(acting.get("/api/dead-letters").await.expect(200), json!([]));
-    let posing = one.with_header("x-tenant-id", two_id);
-    assert_ne!(posing.get("/api/dead-letters").await.expect(200), json!([]));
+    for other in [&two_id[..], "default", "ten_0000000000009", "nonsense"] {
+        let posing = one.with_header("x-tenant-id", other);
+        let refused = posing.get("/api/dead-letters").await.problem(403);
+        assert_eq!(refused["code"], "other_tenant", "{other}");
+    }
+    let itself = one.with_header("x-tenant-id", one_id);
+    assert_ne!(itself.get("/api/dead-letters").await.expect(200), json!([]));
     admin.with_header("x-tenant-id", "ten_0000000000009").get("/api/events").await.problem(404);
     acting.with_header("x-tenant-id", "default").get("/api/events").await.problem(404);
     tidings.stop().await;
@@ -232,7 +239,12 @@ async fn what_is_wrong_is_pointed_at() {
         ("/api/tenants", json!({"name": ""}), vec!["/name"]),
         ("/api/tenants", json!({"name": 1, "retention_days": 0}), vec!["/name", "/retention_days"]),
         ("/api/tenants", json!({"name": "x", "retention": 1}), vec!["/retention"]),
-        ("/api/keys", json!({"scopes": ["write"]}), vec!["/name", "/scopes"]),
+        ("/api/keys", json!({"scopes": ["write"]}), vec!["/name", "/scopes/0"]),
+        (
+            "/api/keys",
+            json!({"name": "x", "scopes": ["read", "raed", 1]}),
+            vec!["/scopes/1", "/scopes/2"],
+        ),
         ("/api/keys", json!({"name": "x", "scopes": []}), vec!["/scopes"]),
         ("/api/keys", json!({"name": "x", "tenant_id": "ten_0000000000009"}), vec!["/tenant_id"]),
         (

@@ -79,6 +79,69 @@ async fn the_contract_is_sound() {
     tidings.stop().await;
 }
 
+/// What the metaschema of OpenAPI 3.1 asks for, as far as it is easily said.
+#[tokio::test]
+async fn the_contract_has_what_openapi_requires() {
+    let tidings = Tidings::start().await;
+    let contract = contract(&tidings).await;
+    let mut received = Vec::new();
+    for (name, item) in contract["webhooks"].as_object().expect("webhooks") {
+        received.push((name.clone(), "post".to_owned(), item["post"].clone()));
+    }
+    for (path, method, operation) in operations(&contract).into_iter().chain(received) {
+        let at = format!("{method} {path}");
+        for (status, response) in operation["responses"].as_object().expect("responses") {
+            assert!(is_described(response), "{at} {status}: a description");
+            let is_status = status.len() == 3 && status.starts_with(['1', '2', '3', '4', '5']);
+            assert!(is_status || status == "default", "{at}: {status}");
+        }
+        for parameter in operation["parameters"].as_array().into_iter().flatten() {
+            assert!(parameter["name"].is_string(), "{at}: {parameter}");
+            assert!(parameter["schema"].is_object(), "{at}: {parameter}");
+            let is_required = parameter["required"] == true || parameter["in"] != "path";
+            assert!(is_required, "{at}: {parameter}");
+        }
+        if let Some(body) = operation.get("requestBody") {
+            assert!(body["content"].as_object().is_some_and(|all| !all.is_empty()), "{at}");
+        }
+    }
+    let responses = contract["components"]["responses"].as_object().expect("responses");
+    assert!(responses.values().all(is_described));
+    for (name, schema) in contract["components"]["schemas"].as_object().expect("schemas") {
+        for required in schema["required"].as_array().into_iter().flatten() {
+            let required = required.as_str().expect("a name");
+            assert!(schema["properties"].get(required).is_some(), "{name}: {required}");
+        }
+    }
+    tidings.stop().await;
+}
+
+fn is_described(response: &Value) -> bool {
+    let text = response["description"].as_str();
+    response["$ref"].is_string() || text.is_some_and(|text| !text.is_empty())
+}
+
+#[tokio::test]
+async fn one_event_and_a_list_of_events_are_in_the_contract() {
+    let tidings = Tidings::start().await;
+    let contract = contract(&tidings).await;
+    let shapes = |schema: &Value| {
+        let pointer = schema["$ref"].as_str().and_then(|it| it.strip_prefix('#'));
+        let schema = pointer.and_then(|it| contract.pointer(it)).unwrap_or(schema);
+        (schema["oneOf"][0]["$ref"].clone(), schema["oneOf"][1]["items"]["$ref"].clone())
+    };
+    let operation = &contract["paths"]["/api/events"]["post"];
+    let body = shapes(&operation["requestBody"]["content"]["application/json"]["schema"]);
+    let new = "#/components/schemas/NewEvent";
+    assert_eq!(body, (new.into(), new.into()));
+    let answer = &operation["responses"]["202"]["content"]["application/json"]["schema"];
+    let answer = contract.pointer(&answer["$ref"].as_str().expect("a schema")[1..]);
+    let data = shapes(&answer.expect("it exists")["properties"]["data"]);
+    let accepted = "#/components/schemas/AcceptedEvent";
+    assert_eq!(data, (accepted.into(), accepted.into()));
+    tidings.stop().await;
+}
+
 fn declared(operation: &Value) -> BTreeSet<String> {
     let parameters = operation["parameters"].as_array().cloned().unwrap_or_default();
     let in_path = parameters.iter().filter(|parameter| parameter["in"] == "path");

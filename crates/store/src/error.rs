@@ -52,8 +52,9 @@ pub enum ReadError {
 pub enum OpenError {
     #[error("another tidings process uses {0}; stop it or choose another data directory")]
     InUse(PathBuf),
-    #[error("cannot use {path}: {source}")]
-    Io { path: PathBuf, source: std::io::Error },
+    /// `why` is part of the text, so it is not named as the source, which is told behind it.
+    #[error("cannot use {path}: {why}")]
+    Io { path: PathBuf, why: std::io::Error },
     /// SQLite before 3.51.3 can lose committed writes (the WAL-reset bug).
     #[error("SQLite {found} can lose committed writes; at least 3.51.3 is needed")]
     UnsafeSqlite { found: &'static str },

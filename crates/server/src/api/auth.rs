@@ -215,7 +215,10 @@ impl FromRequestParts<Arc<App>> for Caller {
         let entry = app.keyring.find(&hash).ok_or_else(unauthorised)?;
         let key = Some(hash);
         match entry.tenant {
-            Some(tenant) => Ok(Self { tenant, key, admin: false, scopes: Some(entry) }),
+            Some(tenant) => {
+                stay_at_home(&parts.headers, tenant)?;
+                Ok(Self { tenant, key, admin: false, scopes: Some(entry) })
+            }
             None => {
                 let tenant = acted_for(&parts.headers, &app.keyring)?.unwrap_or(DEFAULT);
                 Ok(Self { tenant, key, admin: true, scopes: None })
@@ -255,6 +258,17 @@ fn acted_for(headers: &HeaderMap, keyring: &Keyring) -> Result<Option<TenantId>>
         Some(id) => Ok(Some(id)),
         None => Err(Problem::not_found("the tenant of X-Tenant-ID was")),
     }
+}
+
+/// Refuses a tenant's key that is to act for another: its own data would pass for that one's.
+fn stay_at_home(headers: &HeaderMap, own: TenantId) -> Result<()> {
+    let named = |value: &HeaderValue| value.to_str().ok().and_then(parse_tenant);
+    if headers.get_all("x-tenant-id").iter().all(|value| named(value) == Some(own)) {
+        return Ok(());
+    }
+    let detail =
+        "the key belongs to another tenant than X-Tenant-ID names; an admin key acts for any";
+    Err(Problem::new(StatusCode::FORBIDDEN, "other_tenant", detail))
 }
 
 /// A tenant's id, or `default`.

@@ -12,6 +12,7 @@ use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use bytes::Bytes;
 use http::StatusCode;
 use serde::Serialize;
+use serde_json::value::RawValue;
 use tidings_core::id::{KeyId, TenantId, kind};
 use tidings_core::publication::IdempotencyKey;
 use tidings_core::time::Timestamp;
@@ -222,13 +223,20 @@ fn read_tenant(app: &App, form: &mut Form<'_>, admin: bool) -> Option<TenantId> 
 
 fn read_scopes(form: &mut Form<'_>, admin: bool) -> Vec<Scope> {
     let names = Scope::ALL.map(Scope::as_str).join(", ");
-    let Given::Value(scopes) = form.parsed::<Vec<Scope>>("scopes", &format!("a list of {names}"))
-    else {
+    let what = format!("a list of {names}");
+    let Given::Value(given) = form.parsed::<Vec<&RawValue>>("scopes", &what) else {
         return Scope::ALL.to_vec();
     };
+    let mut scopes: Vec<Scope> = Vec::new();
+    for (n, raw) in given.iter().enumerate() {
+        match serde_json::from_str(raw.get()) {
+            Ok(scope) => scopes.push(scope),
+            Err(_) => form.refuse_item("scopes", n, format!("must be one of {names}")),
+        }
+    }
     if admin {
         form.refuse("scopes", "must be left out: an admin key may do everything");
-    } else if scopes.is_empty() {
+    } else if given.is_empty() {
         form.refuse("scopes", "must name at least one scope");
     }
     Scope::ALL.into_iter().filter(|scope| scopes.contains(scope)).collect()

@@ -18,6 +18,7 @@ pub mod jobs;
 pub mod keys;
 pub mod leads;
 pub mod live;
+pub mod no_fields;
 pub mod nodes;
 pub mod openapi;
 pub mod ops;

@@ -77,7 +77,10 @@ fn print(output: Output, moved: &Moved) -> Result<()> {
         Some("success") => paint.green(&status),
         _ => paint.red(&status),
     };
-    let attempts = format!("{} attempts", value["attempt_count"]);
+    let attempts = match value["attempt_count"].as_u64() {
+        Some(1) => "1 attempt".to_owned(),
+        count => format!("{} attempts", count.unwrap_or_default()),
+    };
     let (id, event) = (text("id"), text("event_type"));
     let to = text(if value["webhook_id"].is_null() { "url" } else { "webhook_id" });
     let error = value["error_message"].as_str().map(plain).unwrap_or_default();

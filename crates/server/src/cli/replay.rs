@@ -19,6 +19,7 @@ use super::{Usage, input};
 #[derive(Debug, Args)]
 #[command(after_help = EXAMPLES)]
 pub struct Replay {
+    /// The webhook: wh_…
     #[arg(value_name = "WEBHOOK")]
     webhook: String,
     /// Events accepted at or after: RFC 3339, Unix milliseconds, or 2h (ago)

@@ -1,10 +1,12 @@
 //! `tidings serve`: the server.
 
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::path::PathBuf;
 use std::sync::Arc;
 
 use anyhow::{Result, bail};
 use clap::Args;
+use tidings_core::limits::ATTEMPTS_IN_FLIGHT_MAX;
 use tokio::signal::unix::{Signal, SignalKind, signal};
 
 use super::Usage;
@@ -176,7 +178,12 @@ fn say_hello(server: &Server) {
         roles = %settings.roles,
         redis = settings.redis.as_ref().map(Redis::places),
         keys = has_keys,
+        attempts_in_flight_max = ATTEMPTS_IN_FLIGHT_MAX,
+        lead_concurrency = settings.leads.concurrency,
+        lead_rate = settings.leads.rate_limit.map(|limit| limit.max),
         egress_allow = settings.egress.allow.len(),
+        egress_only = settings.egress.only,
+        allow_http = settings.egress.allow_http,
         "started"
     );
     if !has_keys {
@@ -186,7 +193,7 @@ fn say_hello(server: &Server) {
 
 /// Three requests that show what it does.
 fn what_next(server: &Server) -> String {
-    let url = format!("http://{}", server.address);
+    let url = format!("http://{}", to_call(server.address));
     let settings = &server.app.settings;
     let key = if server.app.keyring.is_locked() {
         " -H \"Authorization: Bearer $TIDINGS_ADMIN_KEY\""
@@ -204,6 +211,16 @@ To see it work, run `tidings listen` in another terminal (it receives on {LISTEN
   curl{key} {url}/api/deliveries{note}
 "
     )
+}
+
+/// Where this machine finds a server that listens on an address: every one is one to listen on only.
+fn to_call(address: SocketAddr) -> SocketAddr {
+    let ip = match address.ip() {
+        IpAddr::V4(ip) if ip.is_unspecified() => Ipv4Addr::LOCALHOST.into(),
+        IpAddr::V6(ip) if ip.is_unspecified() => Ipv6Addr::LOCALHOST.into(),
+        ip => ip,
+    };
+    SocketAddr::new(ip, address.port())
 }
 
 /// Where `tidings listen` receives.

@@ -193,7 +193,7 @@ impl Parser<'_> {
     }
 
     fn text(&self, name: &str) -> Option<&str> {
-        self.values.get(name).map(String::as_str).filter(|text| !text.is_empty())
+        table::value(self.values, SETTINGS.iter().find(|setting| setting.name == name)?)
     }
 
     /// A host, and a port if need be.
@@ -362,6 +362,13 @@ mod tests {
         let wrong = [("redis_url", "http://:hunter2@cache"), ("secret_key", key.as_str())];
         let error = settings(&wrong).expect_err("no Redis").to_string();
         assert_eq!(error, "redis_url: must begin with redis:// or rediss://");
+    }
+
+    #[test]
+    fn an_empty_value_is_the_default() {
+        let empty = settings(&[("listen", ""), ("data_dir", ""), ("lease_s", "")]).expect("sound");
+        assert_eq!(empty.listen.to_string(), "127.0.0.1:4000");
+        assert_eq!(empty.data_dir.to_str(), Some("./tidings-data"));
     }
 
     #[test]

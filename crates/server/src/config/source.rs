@@ -3,7 +3,7 @@
 use std::path::{Path, PathBuf};
 
 use super::table::{CLIENT_VARIABLES, SETTINGS, Setting, defaults};
-use super::{ConfigError, Values};
+use super::{ConfigError, Settings, Values};
 use crate::api::form::nearest;
 
 /// What was given on the command line.
@@ -15,26 +15,34 @@ pub struct Sources {
     pub flags: Vec<(&'static str, String)>,
 }
 
-/// The values that hold: flags before variables before the file before defaults.
+/// The values that hold: flags before variables before the file before defaults. When there are names
+/// that nobody knows, what else is wrong is told with them.
 pub fn read(sources: &Sources) -> Result<Values, ConfigError> {
     let mut values = defaults();
     let mut errors = Vec::new();
-    if let Some(path) = &sources.file {
-        read_file(path, &mut values, &mut errors);
-    }
+    let file = sources.file.as_deref();
+    let is_read = file.is_none_or(|path| read_file(path, &mut values, &mut errors));
     read_variables(std::env::vars(), &mut values, &mut errors);
     values.extend(sources.flags.iter().cloned());
-    if errors.is_empty() { Ok(values) } else { Err(ConfigError(errors)) }
+    if errors.is_empty() {
+        return Ok(values);
+    }
+    if is_read && let Err(ConfigError(wrong)) = Settings::parse(&values) {
+        errors.extend(wrong);
+    }
+    Err(ConfigError(errors))
 }
 
-fn read_file(path: &Path, values: &mut Values, errors: &mut Vec<String>) {
+/// False when nothing is known of what the file says.
+fn read_file(path: &Path, values: &mut Values, errors: &mut Vec<String>) -> bool {
     let table = std::fs::read_to_string(path)
         .map_err(|error| error.to_string())
         .and_then(|text| text.parse::<toml::Table>().map_err(|error| error.to_string()));
-    match table {
-        Ok(table) => read_table("", &table, values, errors),
+    match &table {
+        Ok(table) => read_table("", table, values, errors),
         Err(error) => errors.push(format!("{}: {error}", path.display())),
     }
+    table.is_ok()
 }
 
 fn read_table(above: &str, table: &toml::Table, values: &mut Values, errors: &mut Vec<String>) {
@@ -140,6 +148,22 @@ mod tests {
         let errors = super::super::Settings::parse(&values).expect_err("the second is not whole");
         assert_eq!(errors.0.len(), 1, "{errors}");
         assert!(errors.0[0].contains("number 2"), "{errors}");
+    }
+
+    #[test]
+    fn what_else_is_wrong_is_told_with_unknown_names() {
+        let file = tempfile::NamedTempFile::new().expect("a file");
+        std::fs::write(&file, "lisen = \"x\"\nallow_http = \"maybe\"\n").expect("written");
+        let flags = vec![("egress.allow", "nope".to_owned())];
+        let sources = Sources { file: Some(file.path().to_owned()), flags };
+        let told = read(&sources).expect_err("wrong").0;
+        assert_eq!(told.len(), 3, "{told:?}");
+        for part in ["lisen", "allow_http: `maybe`", "egress.allow: `nope`"] {
+            assert!(told.iter().any(|line| line.contains(part)), "{part}: {told:?}");
+        }
+        // Of a file that cannot be read nobody knows what it would have set.
+        let sources = Sources { file: Some("/nowhere".into()), ..sources };
+        assert_eq!(read(&sources).expect_err("it is not there").0.len(), 1);
     }
 
     #[test]

@@ -166,6 +166,12 @@ pub fn defaults() -> Values {
     SETTINGS.iter().filter_map(|s| Some((s.name, s.default?.to_owned()))).collect()
 }
 
+/// What holds for a setting: what is given, else its default. An empty value is none.
+pub(super) fn value<'v>(values: &'v Values, setting: &Setting) -> Option<&'v str> {
+    let given = values.get(setting.name).map(String::as_str).filter(|value| !value.is_empty());
+    given.or(setting.default).filter(|value| !value.is_empty())
+}
+
 /// The file that `tidings config --default` prints: every setting with its meaning and default.
 #[must_use]
 pub fn documented_file() -> String {
@@ -183,13 +189,10 @@ pub fn documented_file() -> String {
 /// The file that `tidings config` prints: the values that hold, without the secrets.
 #[must_use]
 pub fn effective_file(values: &Values) -> String {
-    file("# Tidings: the settings that hold.\n", |setting, name| {
-        let value = values.get(setting.name).filter(|value| !value.is_empty());
-        match value {
-            None => format!("# {name} is not set\n"),
-            Some(_) if setting.secret => format!("# {name} is set, and not shown\n"),
-            Some(value) => format!("{name} = {}\n", toml_value(value)),
-        }
+    file("# Tidings: the settings that hold.\n", |setting, name| match value(values, setting) {
+        None => format!("# {name} is not set\n"),
+        Some(_) if setting.secret => format!("# {name} is set, and not shown\n"),
+        Some(value) => format!("{name} = {}\n", toml_value(value)),
     })
 }
 

@@ -170,3 +170,30 @@ async fn a_redrive_gives_the_attempts_of_the_policy_again() {
     assert_eq!(numbers, [1, 2, 3, 4]);
     tidings.stop().await;
 }
+
+/// Whoever sends a field means something by it.
+#[tokio::test]
+async fn what_only_happens_takes_no_fields() {
+    let tidings = Tidings::start().await;
+    let receiver = Receiver::start().await;
+    let webhook = webhook(&tidings, &receiver, json!({})).await;
+    let none = "dlv_0000000000001";
+    for path in [
+        format!("/api/webhooks/{webhook}/test"),
+        format!("/api/webhooks/{webhook}/pause"),
+        format!("/api/webhooks/{webhook}/resume"),
+        format!("/api/webhooks/{webhook}/replays/rpl_0000000000001/cancel"),
+        format!("/api/webhooks/deliveries/{none}/retry"),
+        format!("/api/deliveries/{none}/retry"),
+        format!("/api/deliveries/{none}/cancel"),
+        "/api/jobs/job_0000000000001/cancel".to_owned(),
+    ] {
+        assert_eq!(tidings.post(&path, json!({"x": 1})).await.pointers(), ["/x"], "{path}");
+        let taken = [tidings.act(&path).await.status, tidings.post(&path, json!({})).await.status];
+        assert!(taken.iter().all(|status| [200, 404].contains(status)), "{path}: {taken:?}");
+    }
+    // As curl sends `-d ''`.
+    let form = tidings.with_header("content-type", "application/x-www-form-urlencoded");
+    form.act(&format!("/api/webhooks/{webhook}/pause")).await.expect(200);
+    tidings.stop().await;
+}

@@ -7,6 +7,7 @@ mod attempts;
 mod by_hand;
 mod direct;
 mod reading;
+mod repeating;
 
 use harness::{Receiver, Tidings, eventually};
 use serde_json::{Value, json};

@@ -41,14 +41,83 @@ async fn put_leaves_the_rest_and_patch_takes_null_for_the_default() {
     );
 }
 
+/// To change one of several filters must not drop the others: the webhook would get more.
+#[tokio::test]
+async fn what_is_left_out_of_filters_retries_and_rates_stays() {
+    let tidings = Tidings::start().await;
+    let receiver = Receiver::start().await;
+    let retry = json!({"max_attempts": 7, "strategy": "fixed", "initial_delay_ms": 2000});
+    let fields = json!({
+        "filters": {"job_types": ["a"], "machine_ids": ["b"], "custom_filters": {"x": 1}},
+        "retry_config": retry, "rate_limit": {"max": 5, "per_ms": 1000}
+    });
+    let path = path(&register(&tidings, &receiver, fields).await);
+    let patched = async |body: Value| tidings.patch(&path, body).await.expect(200);
+    let put = json!({"filters": {"machine_ids": ["c"]}, "retry_config": {"max_attempts": 3},
+        "rate_limit": {"max": 6}});
+    let changed = tidings.put(&path, put).await.expect(200);
+    let filters = json!({"job_types": ["a"], "machine_ids": ["c"], "custom_filters": {"x": 1}});
+    assert_eq!(changed["filters"], filters);
+    assert_eq!(changed["rate_limit"], json!({"max": 6, "per_ms": 1000}));
+    let policy = &changed["retry_config"];
+    assert_eq!((&policy["max_attempts"], &policy["strategy"]), (&json!(3), &json!("fixed")));
+    assert_eq!(policy["initial_delay_ms"], 2000);
+    assert_eq!(patched(json!({"filters": {}, "retry_config": {}})).await, changed);
+
+    let null = json!({"filters": {"machine_ids": null}, "retry_config": {"max_attempts": null},
+        "rate_limit": {"max": null}});
+    assert_eq!(
+        tidings.put(&path, null.clone()).await.pointers(),
+        ["/filters/machine_ids", "/retry_config/max_attempts", "/rate_limit/max"]
+    );
+    assert_eq!(tidings.patch(&path, null).await.pointers(), ["/rate_limit/max"]);
+    let null = json!({"filters": {"machine_ids": null, "custom_filters": {}},
+        "retry_config": {"max_attempts": null}});
+    let reset = patched(null).await;
+    assert_eq!(reset["filters"], json!({"job_types": ["a"]}));
+    assert_eq!(reset["retry_config"]["max_attempts"], 10);
+    assert_eq!(reset["retry_config"]["strategy"], "fixed");
+    assert_eq!(patched(json!({"filters": null})).await["filters"], json!({}));
+}
+
+#[tokio::test]
+async fn a_strategy_has_the_waits_that_it_needs() {
+    let tidings = Tidings::start().await;
+    let receiver = Receiver::start().await;
+    let retry = json!({"profile": "emp", "retry_config": {"schedule_ms": [1000, 5000]}});
+    let path = path(&register(&tidings, &receiver, retry).await);
+    let policy = async |retry: Value| {
+        let body = json!({"retry_config": retry});
+        tidings.patch(&path, body).await.expect(200)["retry_config"].take()
+    };
+    let more = policy(json!({"max_attempts": 5})).await;
+    assert_eq!(
+        (&more["strategy"], &more["schedule_ms"]),
+        (&json!("schedule"), &json!([1000, 5000]))
+    );
+    // The profile has no waits to go back to.
+    let none = tidings.patch(&path, json!({"retry_config": {"schedule_ms": null}})).await;
+    assert_eq!(none.pointers(), ["/retry_config/schedule_ms"]);
+    let grows = policy(json!({"initial_delay_ms": 2000})).await;
+    assert_eq!((&grows["strategy"], &grows["schedule_ms"]), (&json!("exponential"), &Value::Null));
+    assert_eq!((&grows["max_attempts"], &grows["initial_delay_ms"]), (&json!(5), &json!(2000)));
+    let own = tidings.put(&path, json!({"retryPolicy": {"maxAttempts": 2}})).await.expect(200);
+    assert_eq!(own["retry_config"]["initial_delay_ms"], 2000);
+    assert_eq!(policy(Value::Null).await["max_attempts"], 3);
+}
+
 #[tokio::test]
 async fn what_was_read_can_be_sent_back() {
     let tidings = Tidings::start().await;
     let receiver = Receiver::start().await;
     let headers = json!({"Authorization": "Bearer your-api-token", "X-Short": "k"});
-    let made = register(&tidings, &receiver, json!({"headers": headers})).await;
+    let made =
+        register(&tidings, &receiver, json!({"headers": headers, "secret": "plain text"})).await;
+    assert!(made["secret_whsec"].is_string());
     let mut read = tidings.get(&path(&made)).await.expect(200);
     assert_eq!(read["headers"], json!({"Authorization": "••••oken", "X-Short": "••••"}));
+    let same = tidings.put(&path(&made), made.clone()).await.expect(200);
+    assert_eq!(same, read, "also the answer to the creation");
     let same = tidings.put(&path(&made), read.clone()).await.expect(200);
     assert_eq!(same, read, "nothing changed, so nothing was written");
     read["headers"]["X-New"] = "new".into();

@@ -63,6 +63,13 @@ fn what_is_not_understood_is_told_with_its_neighbour() {
     assert_eq!(by_variable.code(), Some(1));
     let told = "unknown variable TIDINGS_LISTN; did you mean TIDINGS_LISTEN?";
     assert!(by_variable.stderr.contains(told), "{by_variable:?}");
+    // With all else that is wrong.
+    let wrong =
+        [("TIDINGS_LISTN", "1"), ("TIDINGS_ALLOW_HTTP", "maybe"), ("TIDINGS_EGRESS_ALLOW", "nope")];
+    let all = run(tidings(&["serve", "--data-dir"]).arg(dir.path()).envs(wrong), b"");
+    for told in [told, "allow_http: `maybe`", "egress.allow: `nope`"] {
+        assert!(all.stderr.contains(told), "{all:?}");
+    }
 
     let file = dir.path().join("tidings.toml");
     std::fs::write(&file, "[egress]\nalow = []\n").unwrap();
@@ -73,6 +80,72 @@ fn what_is_not_understood_is_told_with_its_neighbour() {
     let by_flag = run(&mut tidings(&["serve", "--lissen", "x"]), b"");
     assert_eq!(by_flag.code(), Some(2));
     assert!(by_flag.stderr.contains("--listen"), "{by_flag:?}");
+}
+
+#[test]
+fn what_a_command_takes_is_named_once_and_told_once() {
+    let ended = run(&mut tidings(&["webhooks", "create"]), b"");
+    assert_eq!(ended.code(), Some(2));
+    assert_eq!(
+        ended.stderr.matches("<URL>").count(),
+        2,
+        "where it is missing, and how to: {ended:?}"
+    );
+    for command in [&["webhooks", "update", "--help"][..], &["replay", "--help"]] {
+        let help = run(&mut tidings(command), b"").expect_success();
+        assert!(help.contains("The webhook: wh_…"), "{help}");
+    }
+    let nowhere = run(&mut tidings(&["serve", "--data-dir", "/proc/nope"]), b"");
+    assert_eq!(nowhere.stderr.matches("No such file").count(), 1, "{nowhere:?}");
+}
+
+#[test]
+fn an_address_to_listen_on_is_none_to_call() {
+    let dir = tempdir().unwrap();
+    let mut command = tidings(&["serve", "--listen", "0.0.0.0:0", "--data-dir"]);
+    let mut server =
+        Process::start(command.arg(dir.path()).env("TIDINGS_ADMIN_KEY", "hunter2-hunter2"));
+    assert!(server.line().starts_with("tidings listening on http://0.0.0.0:"));
+    assert!(server.line_with("curl").contains("http://127.0.0.1:"));
+    server.signal("TERM");
+    let ended = server.end();
+    for told in ["store", "roles", "attempts_in_flight_max", "lead_rate", "egress_only"] {
+        assert!(ended.stderr.contains(&format!("\"{told}\":")), "{told}: {ended:?}");
+    }
+}
+
+/// Whoever can read them reads payloads, or opens secrets.
+#[test]
+fn what_is_stored_is_for_the_owner_alone() {
+    use std::os::unix::fs::PermissionsExt as _;
+    let dir = tempdir().unwrap();
+    let mut server = Process::start(&mut serve(dir.path()));
+    url_of(&mut server);
+    for name in ["tidings.db", "tidings.db-wal", "tidings.db-shm", "secret.key"] {
+        let mode = std::fs::metadata(dir.path().join(name)).unwrap().permissions().mode();
+        assert_eq!(mode & 0o777, 0o600, "{name}");
+    }
+}
+
+/// It may still be found: another one in its place would be taken for it.
+#[test]
+fn a_key_that_is_lost_is_not_replaced() {
+    let dir = tempdir().unwrap();
+    let key = dir.path().join("secret.key");
+    let mut server = Process::start(&mut serve(dir.path()));
+    let url = url_of(&mut server);
+    let create = ["webhooks", "create", "https://example.com/hook", "--events", "*"];
+    run(&mut client(&url, &create), b"").expect_success();
+    server.signal("TERM");
+    assert_eq!(server.end().code(), Some(0));
+    let kept = std::fs::read(&key).unwrap();
+    std::fs::remove_file(&key).unwrap();
+    let refused = run(&mut serve(dir.path()), b"");
+    assert_eq!(refused.code(), Some(1), "{refused:?}");
+    assert!(refused.stderr.contains("secret.key is missing"), "{refused:?}");
+    assert!(!key.exists());
+    std::fs::write(&key, kept).unwrap();
+    url_of(&mut Process::start(&mut serve(dir.path())));
 }
 
 #[test]

@@ -123,7 +123,9 @@ async fn what_is_not_right_is_refused_and_changes_nothing() {
     flipped[9] ^= 1;
     push(&tidings, "1", PUSH, flipped).await.problem(401);
     tidings.send(Method::POST, "/webhooks/hub", PUSH).await.problem(401);
-    tidings.act("/webhooks/hub").await.problem(401);
+    let unsigned = tidings.act("/webhooks/hub").await;
+    assert_eq!(unsigned.header("www-authenticate"), "Signature");
+    unsigned.problem(401);
     pay(&tidings, "msg_1", now_s - 301, "{}").await.problem(401);
     pay(&tidings, "msg_1", now_s + 301, "{}").await.problem(401);
     let large = format!("{:200}", "{}") + " ";

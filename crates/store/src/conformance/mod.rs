@@ -44,6 +44,7 @@ macro_rules! conformance_suite {
             the_same_key_gets_the_same_answer
             another_body_under_a_key_is_a_conflict
             a_client_id_is_accepted_once
+            what_was_seen_is_known
             another_event_under_a_client_id_writes_nothing
             repetitions_in_one_batch_are_found
             a_large_fanout_is_handed_over_whole

@@ -120,6 +120,29 @@ pub async fn a_client_id_is_accepted_once(factory: &dyn Factory) {
     world.told_owed(1).await;
 }
 
+/// So that a repetition can be told from a first time before anything is written.
+pub async fn what_was_seen_is_known(factory: &dyn Factory) {
+    use std::collections::BTreeSet;
+    let world = World::new(factory);
+    let store = &world.store;
+    let other = tidings_core::id::TenantId::from_i64(2);
+    for id in ["order-1", "order-2"] {
+        store.publish(named(&world, id, b"1")).await.expect("published");
+    }
+    let keyed = Publication { key: key("order-3", b"1"), ..world.publication(&[]) };
+    store.publish(keyed).await.expect("published");
+    for (ids, known) in
+        [(vec![], true), (vec!["order-1", "order-2"], true), (vec!["order-1", "order-3"], false)]
+    {
+        let ids: BTreeSet<&str> = ids.into_iter().collect();
+        assert_eq!(store.knows_client_ids(TENANT, &ids).await, Ok(known), "{ids:?}");
+    }
+    assert_eq!(store.knows_client_ids(other, &BTreeSet::from(["order-1"])).await, Ok(false));
+    assert_eq!(store.knows_key(TENANT, "order-3").await, Ok(true));
+    assert_eq!(store.knows_key(TENANT, "order-1").await, Ok(false));
+    assert_eq!(store.knows_key(other, "order-3").await, Ok(false));
+}
+
 pub async fn another_event_under_a_client_id_writes_nothing(factory: &dyn Factory) {
     let world = World::new(factory);
     world.store.publish(named(&world, "a", b"1")).await.expect("published");

@@ -1,5 +1,7 @@
 //! Events, read back.
 
+use std::collections::BTreeSet;
+
 use tidings_core::event::Event;
 use tidings_core::id::{EventId, TenantId};
 use tidings_core::time::Timestamp;
@@ -28,9 +30,10 @@ const ONE: &str = "SELECT id, tenant, client_id, type, timestamp, ordering_key, 
 const BY_CLIENT_ID: &str = "SELECT e.id, e.tenant, e.client_id, e.type, e.timestamp, \
      e.ordering_key, e.deliver_at, e.expires_at, e.data FROM seen s JOIN events e ON e.id = s.event \
      WHERE s.tenant = $1 AND s.kind = 0 AND s.key = $2";
+const KEY: &str = "SELECT 1 FROM seen WHERE tenant = $1 AND kind = 1 AND key = $2";
 
 #[cfg(any(test, feature = "conformance"))]
-pub(crate) const SQL: &[&str] = &[ONE, BY_CLIENT_ID];
+pub(crate) const SQL: &[&str] = &[ONE, BY_CLIENT_ID, KEY];
 
 /// Reads `id, tenant, client_id, type, timestamp, ordering_key, deliver_at, expires_at, data`.
 pub(crate) fn event(mut f: Fields) -> Result<Event, ReadError> {
@@ -85,6 +88,14 @@ fn conditions(q: &mut Query, key: &str, row: &str, tenant: TenantId, filter: &Ev
     q.push(&format!(" ORDER BY {key}.id DESC")).arg(" LIMIT ", filter.limit);
 }
 
+fn client_ids(tenant: TenantId, ids: &BTreeSet<&str>) -> Query {
+    let mut q = Query::default();
+    q.arg("SELECT key FROM seen WHERE kind = 0 AND tenant = ", tenant);
+    let ids: Vec<&str> = ids.iter().copied().collect();
+    q.list(" AND key IN", &ids);
+    q
+}
+
 #[cfg(any(test, feature = "conformance"))]
 pub(crate) fn shapes() -> Vec<String> {
     let at = Some(Timestamp::from_millis(1));
@@ -96,7 +107,8 @@ pub(crate) fn shapes() -> Vec<String> {
         limit: 1,
     };
     let tenant = TenantId::from_i64(1);
-    vec![list(tenant, &all).sql, list(tenant, &EventFilter::default()).sql]
+    let ids = client_ids(tenant, &BTreeSet::from(["a", "b"]));
+    vec![list(tenant, &all).sql, list(tenant, &EventFilter::default()).sql, ids.sql]
 }
 
 impl Store {
@@ -118,6 +130,25 @@ impl Store {
     ) -> Result<Option<Event>, ReadError> {
         let rows = self.rows(BY_CLIENT_ID, vec![tenant.into(), client_id.into()]).await?;
         rows.into_iter().next().map(|row| event(row.fields())).transpose()
+    }
+
+    /// Whether an idempotency key of a tenant is remembered; `key` is what publications have it as.
+    pub async fn knows_key(&self, tenant: TenantId, key: &str) -> Result<bool, ReadError> {
+        let rows = self.rows(KEY, vec![tenant.into(), key.into()]).await?;
+        Ok(!rows.is_empty())
+    }
+
+    /// Whether all these ids that publishers gave are remembered.
+    pub async fn knows_client_ids(
+        &self,
+        tenant: TenantId,
+        ids: &BTreeSet<&str>,
+    ) -> Result<bool, ReadError> {
+        if ids.is_empty() {
+            return Ok(true);
+        }
+        let query = client_ids(tenant, ids);
+        Ok(self.rows(query.sql, query.args).await?.len() == ids.len())
     }
 
     /// Events of a tenant, newest first.

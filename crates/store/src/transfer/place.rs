@@ -63,9 +63,8 @@ impl Held {
         if let Place::Sqlite(dir) = place
             && !sqlite::is_there(dir)
         {
-            let source =
-                std::io::Error::new(std::io::ErrorKind::NotFound, "there is no store in it");
-            return Err(OpenError::Io { path: dir.clone(), source });
+            let why = std::io::Error::new(std::io::ErrorKind::NotFound, "there is no store in it");
+            return Err(OpenError::Io { path: dir.clone(), why });
         }
         Self::take(place)
     }

@@ -13,6 +13,7 @@ use super::view::DeliveryView;
 use crate::api::App;
 use crate::api::auth::{Caller, Scope};
 use crate::api::envelope;
+use crate::api::no_fields::NoFields;
 use crate::api::path::PathId;
 use crate::api::problem::{Problem, Result};
 
@@ -31,6 +32,7 @@ pub async fn cancel_delivery(
     State(app): State<Arc<App>>,
     caller: Caller,
     PathId(delivery): PathId<kind::Delivery>,
+    _: NoFields,
 ) -> Result<Response> {
     caller.require(Scope::DeliveriesWrite)?;
     let tenant = caller.tenant;

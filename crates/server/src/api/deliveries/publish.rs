@@ -100,8 +100,11 @@ pub async fn publish_delivery(
     caller.require(Scope::EventsWrite)?;
     let now = app.clock.now();
     let key = idempotency.key("POST /api/deliveries", &body)?;
-    let reader = EventReader { app: &app, body: &body, tenant: caller.tenant, now };
-    let (event, owed, preview) = read(&reader)?;
+    let reader = EventReader::new(&app, &body, caller.tenant, now);
+    let (event, owed, preview) = match read(&reader) {
+        Ok(planned) => planned,
+        Err(refused) => read_again(&reader, key.as_ref(), refused).await?,
+    };
     let made = (owed.id, event.id);
     let earlier = commit(&app, key, event, owed).await?;
     let (id, event_id) = match earlier {
@@ -117,7 +120,21 @@ pub async fn publish_delivery(
 }
 
 /// The event, what is owed, and when it will be tried.
-fn read(reader: &EventReader<'_>) -> Result<(Arc<Event>, Owed, RetryPreview)> {
+type Planned = (Arc<Event>, Owed, RetryPreview);
+
+/// Takes what was refused if only the clock was against it and it is a repetition, which gets the
+/// answer of its first time.
+async fn read_again(
+    reader: &EventReader<'_>,
+    key: Option<&IdempotencyKey>,
+    refused: Problem,
+) -> Result<Planned> {
+    let Ok(planned) = read(&reader.patient()) else { return Err(refused) };
+    let event = std::iter::once(&*planned.0);
+    if reader.were_accepted(key, event).await? { Ok(planned) } else { Err(refused) }
+}
+
+fn read(reader: &EventReader<'_>) -> Result<Planned> {
     let app = reader.app;
     let mut form = Form::parse(reader.body)?;
     let mut draft = Draft::new(&mut form, app, &app.settings.default_profile);

@@ -15,6 +15,7 @@ use super::view::DeliveryView;
 use crate::api::App;
 use crate::api::auth::{Caller, Scope};
 use crate::api::envelope;
+use crate::api::no_fields::NoFields;
 use crate::api::path::PathId;
 use crate::api::problem::{Problem, Result};
 
@@ -39,6 +40,7 @@ pub async fn retry_delivery(
     State(app): State<Arc<App>>,
     caller: Caller,
     PathId(id): PathId<kind::Delivery>,
+    _: NoFields,
 ) -> Result<Response> {
     retry(&app, &caller, id).await
 }
@@ -57,6 +59,7 @@ pub async fn retry_webhook_delivery(
     State(app): State<Arc<App>>,
     caller: Caller,
     PathId(id): PathId<kind::Delivery>,
+    _: NoFields,
 ) -> Result<Response> {
     retry(&app, &caller, id).await
 }

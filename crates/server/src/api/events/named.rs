@@ -6,7 +6,7 @@ use tidings_core::id::{EventId, TenantId};
 use crate::api::App;
 use crate::api::problem::Result;
 
-/// An event of this tenant. Should a publisher's id look like one of ours, ours comes first.
+/// An event of this tenant. Publishers' ids do not have the form of ours, but those of before did.
 pub async fn event(app: &App, tenant: TenantId, name: &str) -> Result<Option<Event>> {
     if let Ok(id) = name.parse::<EventId>()
         && let Some(event) = app.store.event_of(tenant, id).await?

@@ -13,7 +13,7 @@ use serde_json::value::RawValue;
 use tidings_core::event::Event;
 use tidings_core::fanout::Index;
 use tidings_core::limits::BATCH_EVENTS_MAX;
-use tidings_core::publication::{PlannedEvent, Publication, Published};
+use tidings_core::publication::{IdempotencyKey, PlannedEvent, Publication, Published};
 use tidings_core::time::Timestamp;
 use tidings_store::WriteError;
 
@@ -36,7 +36,8 @@ pub struct NewEvent {
     r#type: String,
     /// Any JSON. `standard` receivers get these very bytes.
     data: serde_json::Value,
-    /// Your own id: publishing it again changes nothing. Visible ASCII without `.`, at most 128 bytes.
+    /// Your own id: publishing it again changes nothing. Visible ASCII without `.`, at most 128 bytes,
+    /// and not of the form of our own ids.
     id: Option<String>,
     /// When it happened: Unix milliseconds or RFC 3339. Default: now.
     timestamp: Option<String>,
@@ -46,6 +47,14 @@ pub struct NewEvent {
     deliver_at: Option<String>,
     /// What has not been delivered by then ends as `expired`.
     expires_at: Option<String>,
+}
+
+/// One event to publish, or a list of up to 1,000.
+#[derive(Debug, utoipa::ToSchema)]
+#[serde(untagged)]
+pub enum NewEvents {
+    One(NewEvent),
+    List(Vec<NewEvent>),
 }
 
 /// An accepted event.
@@ -60,15 +69,23 @@ pub struct AcceptedEvent {
     pub duplicate: bool,
 }
 
+/// One event is answered with one, a list with a list in the same order.
+#[derive(Debug, Serialize, utoipa::ToSchema)]
+#[serde(untagged)]
+pub enum AcceptedEvents {
+    One(AcceptedEvent),
+    List(Vec<AcceptedEvent>),
+}
+
 /// Publish one event, or a list of up to 1,000.
 ///
 /// A list is accepted whole or not at all. 202 means committed and fsynced.
 #[utoipa::path(
     post, path = "/api/events", tag = "events", operation_id = "publish_events",
     params(("Idempotency-Key" = Option<String>, Header, description = "Makes the request safe to repeat")),
-    request_body(content = NewEvent, description = "An event, or a list of events"),
+    request_body(content = NewEvents, description = "An event, or a list of events"),
     responses(
-        (status = 202, body = envelope::Envelope<AcceptedEvent>),
+        (status = 202, body = envelope::Envelope<AcceptedEvents>),
         (status = 409, description = "The id or the key was used for something else"),
         (status = 422, body = crate::api::problem::ProblemBody),
         (status = 503, description = "Too much waits to be written; see Retry-After"),
@@ -89,9 +106,12 @@ pub async fn publish_events(
         // Before the index, so that the plan is never older than this says.
         let planned_at = app.parts.catalogue.known();
         let index = app.registry.index(caller.tenant);
-        let reader = EventReader { app: &app, body: &body, tenant: caller.tenant, now };
+        let reader = EventReader::new(&app, &body, caller.tenant, now);
         let context = Context { reader, index: &index };
-        let events = if is_list { context.read_list()? } else { vec![context.read_one()?] };
+        let events = match context.read(is_list) {
+            Ok(events) => events,
+            Err(refused) => context.read_again(is_list, key.as_ref(), refused).await?,
+        };
         let names: Vec<Option<Arc<Event>>> = events
             .iter()
             .map(|planned| planned.event.client_id.is_some().then(|| Arc::clone(&planned.event)))
@@ -144,13 +164,14 @@ fn respond(
     replayed: bool,
     now: Timestamp,
 ) -> Response {
-    let mut response = match events.pop() {
-        Some(only) if !is_list => envelope::answer(StatusCode::ACCEPTED, only, now),
+    let accepted = match events.pop() {
+        Some(only) if !is_list => AcceptedEvents::One(only),
         last => {
             events.extend(last);
-            envelope::answer(StatusCode::ACCEPTED, events, now)
+            AcceptedEvents::List(events)
         }
     };
+    let mut response = envelope::answer(StatusCode::ACCEPTED, accepted, now);
     if replayed {
         let header = http::HeaderValue::from_static("true");
         response.headers_mut().insert("idempotent-replayed", header);
@@ -165,6 +186,24 @@ struct Context<'a> {
 }
 
 impl<'a> Context<'a> {
+    fn read(&self, is_list: bool) -> Result<Vec<PlannedEvent>> {
+        if is_list { self.read_list() } else { Ok(vec![self.read_one()?]) }
+    }
+
+    /// Takes what was refused if only the clock was against it and it is a repetition, which gets the
+    /// answer of its first time. Apart from the first reading, so that publishing gains no query.
+    async fn read_again(
+        &self,
+        is_list: bool,
+        key: Option<&IdempotencyKey>,
+        refused: Problem,
+    ) -> Result<Vec<PlannedEvent>> {
+        let patient = Self { reader: self.reader.patient(), index: self.index };
+        let Ok(planned) = patient.read(is_list) else { return Err(refused) };
+        let events = planned.iter().map(|planned| &*planned.event);
+        if self.reader.were_accepted(key, events).await? { Ok(planned) } else { Err(refused) }
+    }
+
     fn read_one(&self) -> Result<PlannedEvent> {
         let mut form = Form::parse(self.reader.body)?;
         let event = self.read_event(&mut form);

@@ -1,16 +1,19 @@
 //! An event as a request gives it.
 
 use std::borrow::Cow;
+use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use bytes::Bytes;
 use tidings_core::event::{Event, is_client_id, is_event_type};
-use tidings_core::id::TenantId;
+use tidings_core::id::{EventId, TenantId};
 use tidings_core::limits::{ORDERING_KEY_BYTES_MAX, SCHEDULE_AHEAD_MS_MAX};
+use tidings_core::publication::IdempotencyKey;
 use tidings_core::time::Timestamp;
 
 use crate::api::App;
 use crate::api::form::{Form, Given};
+use crate::api::problem::Result;
 
 /// What reading an event needs.
 #[derive(Debug)]
@@ -20,9 +23,41 @@ pub struct EventReader<'a> {
     pub body: &'a Bytes,
     pub tenant: TenantId,
     pub now: Timestamp,
+    /// `expires_at` must lie behind it.
+    not_expired_by: Timestamp,
 }
 
 impl<'a> EventReader<'a> {
+    #[must_use]
+    pub fn new(app: &'a App, body: &'a Bytes, tenant: TenantId, now: Timestamp) -> Self {
+        Self { app, body, tenant, now, not_expired_by: now }
+    }
+
+    /// One that takes what has expired: a repetition comes as late as it may.
+    #[must_use]
+    pub fn patient(&self) -> Self {
+        Self { not_expired_by: Timestamp::default(), ..*self }
+    }
+
+    /// Whether whatever has expired among these was accepted before: under this key, or by its id.
+    pub async fn were_accepted(
+        &self,
+        key: Option<&IdempotencyKey>,
+        events: impl Iterator<Item = &Event>,
+    ) -> Result<bool> {
+        if let Some(key) = key
+            && self.app.store.knows_key(self.tenant, &key.key).await?
+        {
+            return Ok(true);
+        }
+        let late = events.filter(|event| event.expires_at.is_some_and(|at| at <= self.now));
+        let ids: Option<BTreeSet<&str>> = late.map(|event| event.client_id.as_deref()).collect();
+        match ids {
+            Some(ids) => Ok(self.app.store.knows_client_ids(self.tenant, &ids).await?),
+            None => Ok(false),
+        }
+    }
+
     /// Takes one event apart; what is wrong is noted in the form.
     pub fn event(
         &self,
@@ -48,7 +83,7 @@ impl<'a> EventReader<'a> {
         let ordering_key = read_ordering_key(form);
         let deliver_at = self.read_moment_ahead(form, "deliver_at");
         let expires_at = self.read_moment_ahead(form, "expires_at");
-        let starts = deliver_at.unwrap_or(self.now);
+        let starts = deliver_at.unwrap_or_default().max(self.not_expired_by);
         if expires_at.is_some_and(|expires_at| expires_at <= starts) {
             form.refuse("expires_at", "must lie in the future and after `deliver_at`");
         }
@@ -73,6 +108,9 @@ impl<'a> EventReader<'a> {
         let id = form.text("id").value()?;
         if !is_client_id(&id) {
             form.refuse("id", "must be 1 to 128 visible ASCII characters without `.`");
+        } else if id.parse::<EventId>().is_ok() {
+            // It may be that of another event, and receivers would know both by one name.
+            form.refuse("id", "has the form of our ids; put a word of your own before it");
         }
         Some(id)
     }

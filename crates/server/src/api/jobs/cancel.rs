@@ -12,6 +12,7 @@ use super::view::JobView;
 use crate::api::App;
 use crate::api::auth::{Caller, Scope};
 use crate::api::envelope;
+use crate::api::no_fields::NoFields;
 use crate::api::path::PathId;
 use crate::api::problem::Result;
 use crate::sources::jobs::change;
@@ -31,6 +32,7 @@ pub async fn cancel_job(
     State(app): State<Arc<App>>,
     caller: Caller,
     PathId(id): PathId<kind::Job>,
+    _: NoFields,
 ) -> Result<Response> {
     caller.require(Scope::EventsWrite)?;
     let _turn = app.turns.of(id).await;

@@ -162,10 +162,24 @@ fn share(path: &str, operation: &mut Operation) {
         }
     }
     for (status, response) in &mut operation.responses.responses {
-        if let RefOr::T(response) = response
-            && status.starts_with(['4', '5'])
-        {
+        let RefOr::T(response) = response else { continue };
+        if status.starts_with(['4', '5']) {
             response.content = problem("").content;
+        }
+        if response.description.is_empty() {
+            meaning(status).clone_into(&mut response.description);
+        }
+    }
+}
+
+/// What an answer means whose operation says nothing more of it: OpenAPI wants a text for each.
+fn meaning(status: &str) -> &'static str {
+    match status {
+        "201" => "Created",
+        "202" => "Accepted: it is committed",
+        _ => {
+            let named = PROBLEMS.iter().find(|(_, of, _)| *of == status);
+            named.map_or("What was asked for", |(_, _, text)| text)
         }
     }
 }

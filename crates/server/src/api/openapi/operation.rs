@@ -86,7 +86,7 @@ impl<'a> Operation<'a> {
             if let Some(text) = body["description"].as_str() {
                 let _ = writeln!(out, "<p>{}</p>", Inline(text));
             }
-            table(document, schema, out);
+            table(document, document.plainest(schema), out);
             if let (false, Some(example)) = (is_ours, content.get("example")) {
                 let json = serde_json::to_string_pretty(example).unwrap_or_default();
                 let _ = writeln!(out, "<pre><code>{}</code></pre>", Escaped(&json));

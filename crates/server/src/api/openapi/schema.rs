@@ -18,6 +18,12 @@ impl<'a> Document<'a> {
         target.unwrap_or(&Value::Null)
     }
 
+    /// The first of the shapes that something may have; anything else is itself.
+    pub(super) fn plainest(self, schema: &'a Value) -> &'a Value {
+        let schema = self.resolve(schema);
+        schema["oneOf"].get(0).unwrap_or(schema)
+    }
+
     /// The members of an object, those of the objects that it is put together from included: name,
     /// schema, whether it is required.
     pub(super) fn members(self, schema: &'a Value) -> Vec<(&'a str, &'a Value, bool)> {

@@ -15,6 +15,7 @@ use super::view::ReplayView;
 use crate::api::App;
 use crate::api::auth::{Caller, Scope};
 use crate::api::envelope::{self, Envelope};
+use crate::api::no_fields::NoFields;
 use crate::api::path::PathIds;
 use crate::api::problem::{Problem, Result};
 
@@ -38,6 +39,7 @@ pub async fn cancel_replay(
     State(app): State<Arc<App>>,
     caller: Caller,
     PathIds(webhook, id): PathIds<kind::Webhook, kind::Replay>,
+    _: NoFields,
 ) -> Result<Response> {
     caller.require(Scope::DeliveriesWrite)?;
     let tenant = caller.tenant;

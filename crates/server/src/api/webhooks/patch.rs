@@ -17,6 +17,10 @@ use crate::api::path::PathText;
 use crate::api::problem::{ProblemBody, Result};
 
 /// Change a webhook; null sets a field back to its default.
+///
+/// What is left out stays, also within `filters`, `retry_config` and `rate_limit`, where null drops one
+/// filter or sets one value back: `{"filters": {"job_types": null}}`. Lists, `headers` and
+/// `custom_filters` are replaced whole.
 #[utoipa::path(
     patch, path = "/api/webhooks/{id}", tag = "webhooks", operation_id = "patch_webhook",
     params(("id" = String, Path, description = "wh_…")),

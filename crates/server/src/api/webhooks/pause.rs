@@ -12,6 +12,7 @@ use super::{parse_id, write};
 use crate::api::App;
 use crate::api::auth::{Caller, Scope};
 use crate::api::envelope::{self, Envelope};
+use crate::api::no_fields::NoFields;
 use crate::api::path::PathText;
 use crate::api::problem::Result;
 
@@ -30,6 +31,7 @@ pub async fn pause_webhook(
     State(app): State<Arc<App>>,
     caller: Caller,
     PathText(id): PathText,
+    _: NoFields,
 ) -> Result<Response> {
     caller.require(Scope::WebhooksWrite)?;
     let decide = |_: &App, current: &Webhook| Ok(Webhook { paused: true, ..current.clone() });

@@ -17,6 +17,7 @@ use super::{find, parse_id, write};
 use crate::api::App;
 use crate::api::auth::{Caller, Scope};
 use crate::api::envelope::{self, Envelope};
+use crate::api::no_fields::NoFields;
 use crate::api::path::PathText;
 use crate::api::problem::Result;
 use crate::replayer::count;
@@ -64,6 +65,7 @@ pub async fn resume_webhook(
     State(app): State<Arc<App>>,
     caller: Caller,
     PathText(id): PathText,
+    _: NoFields,
 ) -> Result<Response> {
     caller.require(Scope::WebhooksWrite)?;
     let inactive_since = find(&app, caller.tenant, &id).await?.webhook.inactive_since;

@@ -20,6 +20,7 @@ use super::find;
 use crate::api::App;
 use crate::api::auth::{Caller, Scope};
 use crate::api::envelope::{self, Envelope};
+use crate::api::no_fields::NoFields;
 use crate::api::path::PathText;
 use crate::api::problem::Result;
 use crate::clock;
@@ -67,6 +68,7 @@ pub async fn test_webhook(
     State(app): State<Arc<App>>,
     caller: Caller,
     PathText(id): PathText,
+    _: NoFields,
 ) -> Result<Response> {
     caller.require(Scope::WebhooksWrite)?;
     let outgoing = find(&app, caller.tenant, &id).await?;

@@ -22,8 +22,9 @@ use crate::api::problem::{Problem, ProblemBody, Result};
 
 /// Change a webhook.
 ///
-/// What is given replaces what was; what is left out stays. With `revision` it changes only that
-/// revision.
+/// What is given replaces what was; what is left out stays, also within `filters`, `retry_config` and
+/// `rate_limit`. Lists, `headers` and `custom_filters` are replaced whole. With `revision` it changes
+/// only that revision.
 #[utoipa::path(
     put, path = "/api/webhooks/{id}", tag = "webhooks", operation_id = "update_webhook",
     params(("id" = String, Path, description = "wh_…")),

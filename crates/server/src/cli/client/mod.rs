@@ -30,7 +30,7 @@ const PAGE_MAX: u32 = 250;
 #[command(next_help_heading = "Server and output")]
 pub(super) struct Server {
     /// The server
-    #[arg(long, global = true, value_name = "URL", env = "TIDINGS_URL")]
+    #[arg(long, global = true, value_name = "SERVER", env = "TIDINGS_URL")]
     #[arg(default_value = "http://127.0.0.1:4000")]
     pub url: String,
     /// API key

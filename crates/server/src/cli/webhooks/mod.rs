@@ -45,9 +45,13 @@ enum Verb {
         form: Form,
     },
     /// One webhook with all its settings
-    Get { id: String },
+    Get {
+        /// The webhook: wh_…
+        id: String,
+    },
     /// Change what is given, leave the rest
     Update {
+        /// The webhook: wh_…
         id: String,
         /// Where to deliver
         #[arg(long, value_name = "URL")]
@@ -56,11 +60,18 @@ enum Verb {
         form: Form,
     },
     /// Delete it; what is queued for it ends as failed, its history stays
-    Delete { id: String },
+    Delete {
+        /// The webhook: wh_…
+        id: String,
+    },
     /// Send one signed test request now and show what the receiver says
-    Test { id: String },
+    Test {
+        /// The webhook: wh_…
+        id: String,
+    },
     /// Make a new secret, shown this once; the old one stays valid for an overlap
     RotateSecret {
+        /// The webhook: wh_…
         id: String,
         /// How long the old one stays valid, such as 24h; 0s switches at once
         #[arg(long, value_name = "SPAN", value_parser = super::input::span_arg)]
@@ -70,13 +81,25 @@ enum Verb {
         secret: Option<String>,
     },
     /// Let its deliveries wait
-    Pause { id: String },
+    Pause {
+        /// The webhook: wh_…
+        id: String,
+    },
     /// Deliver again what waited
-    Resume { id: String },
+    Resume {
+        /// The webhook: wh_…
+        id: String,
+    },
     /// Its figures since it was registered
-    Stats { id: String },
+    Stats {
+        /// The webhook: wh_…
+        id: String,
+    },
     /// Success rate, latency and breaker of the last 24 hours
-    Health { id: String },
+    Health {
+        /// The webhook: wh_…
+        id: String,
+    },
 }
 
 const COLUMNS: [Column; 6] = [

@@ -82,8 +82,9 @@ impl Alone {
         let lock = lock(dir)?;
         let path = dir.join(DATABASE);
         let database = |error: rusqlite::Error| OpenError::Database(error.to_string());
-        let io = |source| OpenError::Io { path: dir.to_owned(), source };
+        let io = |why| OpenError::Io { path: dir.to_owned(), why };
         renew(&dir.join(LOG)).map_err(io)?;
+        keep_private(&path).map_err(io)?;
         let mut conn = connect(&path).map_err(database)?;
         schema::migrate(&mut conn)?;
         let helper = connect(&path).map_err(database)?;
@@ -111,7 +112,7 @@ impl Sqlite {
     pub(crate) fn open(dir: &Path, now: Now, sink: Sink) -> Result<Self, OpenError> {
         let Alone { writing, lock } = Alone::take(dir)?;
         let path = dir.join(DATABASE);
-        let io = |source| OpenError::Io { path: dir.to_owned(), source };
+        let io = |why| OpenError::Io { path: dir.to_owned(), why };
         let committer = Arc::new(Committer::new(now));
         let writer = Writer::new(writing, Arc::clone(&committer), sink);
         let writer = writer.map_err(|Trouble { text, .. }| OpenError::Database(text))?;
@@ -149,7 +150,7 @@ impl Drop for Sqlite {
 
 /// Takes the directory for this process.
 fn lock(dir: &Path) -> Result<File, OpenError> {
-    let io = |source| OpenError::Io { path: dir.to_owned(), source };
+    let io = |why| OpenError::Io { path: dir.to_owned(), why };
     std::fs::create_dir_all(dir).map_err(io)?;
     let file = File::options().create(true).write(true).truncate(false).open(dir.join(LOCK));
     let file = file.map_err(io)?;
@@ -158,6 +159,13 @@ fn lock(dir: &Path) -> Result<File, OpenError> {
         Err(std::fs::TryLockError::WouldBlock) => Err(OpenError::InUse(dir.to_owned())),
         Err(std::fs::TryLockError::Error(source)) => Err(io(source)),
     }
+}
+
+/// Payloads lie in it in clear. The files that SQLite makes beside it are for the same readers.
+fn keep_private(database: &Path) -> std::io::Result<()> {
+    use std::os::unix::fs::OpenOptionsExt as _;
+    let mut options = File::options();
+    options.create(true).write(true).truncate(false).mode(0o600).open(database).map(drop)
 }
 
 /// Writes the log that the last process left anew and syncs it. It may have died of a sync that failed,

@@ -1,37 +1,49 @@
 //! `filters`: which of the wanted events are really wanted.
 
-use serde_json::Value;
-use tidings_core::filter::{Condition, Filters};
+use std::collections::BTreeMap;
+
+use serde_json::{Map, Value};
+use tidings_core::filter::{Condition, Filters, Test};
 use tidings_core::limits::{CUSTOM_FILTERS_MAX, FILTER_VALUES_MAX};
 
-use crate::api::form::{Form, Given};
+use super::Mode;
+use crate::api::form::{Form, Given, pointer};
+use crate::api::problem::FieldError;
+
+/// Where they are in the body.
+const CUSTOM_FILTERS: &str = "/filters/custom_filters";
+
+type Conditions = BTreeMap<String, Condition>;
 
 /// A value to compare with, and a path into the data, characters.
 const TEXT_CHARS_MAX: usize = 255;
 /// One condition of `custom_filters`, bytes of JSON: conditions are kept in memory.
 const CONDITION_BYTES_MAX: usize = 4_096;
 
-/// Reads the filters; what is wrong is noted in the form.
-pub(super) fn read(form: &mut Form<'_>) -> Filters {
-    Filters {
-        job_types: texts(form, "job_types"),
-        job_priorities: numbers(form, "job_priorities"),
-        machine_ids: texts(form, "machine_ids"),
-        worker_ids: texts(form, "worker_ids"),
-        custom_filters: custom(form),
-    }
+/// Reads the filters that are given over those that there are; what is wrong is noted in the form.
+pub(super) fn read(form: &mut Form<'_>, mode: Mode, filters: &mut Filters) {
+    texts(form, mode, "job_types", &mut filters.job_types);
+    numbers(form, mode, "job_priorities", &mut filters.job_priorities);
+    texts(form, mode, "machine_ids", &mut filters.machine_ids);
+    texts(form, mode, "worker_ids", &mut filters.worker_ids);
+    let given = custom(form);
+    mode.set(form, "custom_filters", given, &mut filters.custom_filters);
+    // Without a condition it is none.
+    filters.custom_filters.take_if(|conditions| conditions.is_empty());
 }
 
-fn texts(form: &mut Form<'_>, name: &'static str) -> Option<Vec<String>> {
+fn texts(form: &mut Form<'_>, mode: Mode, name: &'static str, place: &mut Option<Vec<String>>) {
     let expected = format!("must be a text of 1 to {TEXT_CHARS_MAX} characters");
-    elements(form, name, &expected, |json| {
+    let given = elements(form, name, &expected, |json| {
         let text: String = serde_json::from_str(json).ok()?;
         (1..=TEXT_CHARS_MAX).contains(&text.chars().count()).then_some(text)
-    })
+    });
+    mode.set(form, name, given, place);
 }
 
-fn numbers(form: &mut Form<'_>, name: &'static str) -> Option<Vec<f64>> {
-    elements(form, name, "must be a number", |json| serde_json::from_str(json).ok())
+fn numbers(form: &mut Form<'_>, mode: Mode, name: &'static str, place: &mut Option<Vec<f64>>) {
+    let given = elements(form, name, "must be a number", |json| serde_json::from_str(json).ok());
+    mode.set(form, name, given, place);
 }
 
 fn elements<T>(
@@ -39,8 +51,12 @@ fn elements<T>(
     name: &'static str,
     expected: &str,
     parse: impl Fn(&str) -> Option<T>,
-) -> Option<Vec<T>> {
-    let list = form.list(name, FILTER_VALUES_MAX).value()?;
+) -> Given<Vec<T>> {
+    let list = match form.list(name, FILTER_VALUES_MAX) {
+        Given::Value(list) => list,
+        Given::Null => return Given::Null,
+        Given::Absent => return Given::Absent,
+    };
     let mut values = Vec::with_capacity(list.len());
     for (n, raw) in list.into_iter().enumerate() {
         match parse(raw.get()) {
@@ -48,40 +64,60 @@ fn elements<T>(
             None => form.refuse_item(name, n, expected),
         }
     }
-    Some(values)
+    Given::Value(values)
 }
 
-fn custom(form: &mut Form<'_>) -> Option<std::collections::BTreeMap<String, Condition>> {
-    let Given::Value(mut below) = form.dictionary("custom_filters") else { return None };
+fn custom(form: &mut Form<'_>) -> Given<Conditions> {
+    let mut below = match form.dictionary("custom_filters") {
+        Given::Value(below) => below,
+        Given::Null => return Given::Null,
+        Given::Absent => return Given::Absent,
+    };
     let members = below.entries();
     if members.len() > CUSTOM_FILTERS_MAX {
         form.refuse("custom_filters", format!("must have at most {CUSTOM_FILTERS_MAX} conditions"));
     }
-    let mut conditions = std::collections::BTreeMap::new();
+    let mut conditions = Conditions::new();
     for (path, raw) in members {
         match condition(&path, raw.get()) {
             Ok(condition) => {
                 conditions.insert(path, condition);
             }
-            Err(detail) => below.refuse(&path, detail),
+            Err(errors) => below.adopt(errors),
         }
     }
     form.absorb(below);
-    Some(conditions).filter(|conditions| !conditions.is_empty())
+    Given::Value(conditions)
 }
 
-fn condition(path: &str, json: &str) -> Result<Condition, String> {
+/// All that is wrong with it is told, each test at its own place.
+fn condition(path: &str, json: &str) -> Result<Condition, Vec<FieldError>> {
+    let at = pointer(CUSTOM_FILTERS, path);
+    let wrong = |detail: String| Err(vec![FieldError { pointer: at.clone(), detail }]);
     if !(1..=TEXT_CHARS_MAX).contains(&path.chars().count()) {
-        return Err(format!("must be named by a path of 1 to {TEXT_CHARS_MAX} characters"));
+        return wrong(format!("must be named by a path of 1 to {TEXT_CHARS_MAX} characters"));
     }
     if json.len() > CONDITION_BYTES_MAX {
-        return Err(format!("must have at most {CONDITION_BYTES_MAX} bytes"));
+        return wrong(format!("must have at most {CONDITION_BYTES_MAX} bytes"));
     }
-    let value: Value =
-        serde_json::from_str(json).map_err(|_| "is nested too deeply or out of range")?;
-    match &value {
-        Value::Object(tests) if tests.is_empty() => Err("must name at least one test".to_owned()),
-        Value::Array(values) if values.is_empty() => Err("must have at least one value".to_owned()),
-        value => Condition::parse(value),
+    match serde_json::from_str(json) {
+        Err(_) => wrong("is nested too deeply or out of range".to_owned()),
+        Ok(Value::Object(tests)) if tests.is_empty() => wrong("must name at least one test".into()),
+        Ok(Value::Array(values)) if values.is_empty() => {
+            wrong("must have at least one value".into())
+        }
+        Ok(Value::Object(tests)) => self::tests(&at, &tests),
+        Ok(value) => Condition::parse(&value).or_else(wrong),
     }
+}
+
+fn tests(at: &str, given: &Map<String, Value>) -> Result<Condition, Vec<FieldError>> {
+    let (mut tests, mut errors) = (Vec::with_capacity(given.len()), Vec::new());
+    for (operator, operand) in given {
+        match Test::parse(operator, operand) {
+            Ok(test) => tests.push(test),
+            Err(detail) => errors.push(FieldError { pointer: pointer(at, operator), detail }),
+        }
+    }
+    if errors.is_empty() { Ok(Condition::Tests(tests)) } else { Err(errors) }
 }

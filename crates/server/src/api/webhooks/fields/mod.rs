@@ -1,11 +1,14 @@
 //! The body of POST, PUT and PATCH, read into a webhook.
 //!
 //! Everything wrong is noted in the form with its pointer; whoever calls throws the webhook away when
-//! the form is not sound. An object or a list that is given replaces the old one whole.
+//! the form is not sound. What is left out of `filters`, `retry_config` and `rate_limit` stays too: a
+//! webhook must not get more than its owner asked for because one of several filters was changed. Lists,
+//! `headers` and `custom_filters` are replaced whole.
 
 pub mod direct;
 mod filters;
 mod headers;
+mod mode;
 mod retry;
 
 use std::borrow::Cow;
@@ -15,9 +18,12 @@ use tidings_core::limits::{
     CONCURRENCY_DEFAULT, CONCURRENCY_MAX, NAME_CHARS_MAX, PATTERNS_MAX, PROGRESS_INTERVAL_MS_MAX,
     TIMEOUT_MS_MAX, TIMEOUT_MS_MIN,
 };
+use tidings_core::retry::Strategy;
 use tidings_core::time::DAY_MS;
 use tidings_core::webhook::{RateLimit, SigningSecret, Webhook};
 use tidings_wire::profile::{BodyShape, Profile, SecretRule};
+
+pub use mode::Mode;
 
 use super::secret;
 use crate::api::App;
@@ -25,20 +31,6 @@ use crate::api::form::{Form, Given};
 
 /// Attempts that a rate limit may allow in its time.
 const RATE_MAX: i64 = 1_000_000;
-
-/// What a field that is left out or null means.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Mode {
-    /// Both: the default.
-    Create,
-    /// Left out: stays. Null is only taken for what is unset already, so that what was read can be
-    /// sent back.
-    Put,
-    /// Left out: stays. Null: back to the default.
-    Patch,
-    /// Both: the default. What is read is answered to nobody.
-    Direct,
-}
 
 /// Reads the fields that a webhook's owner sets into `webhook`, which holds what they are now.
 pub fn read(form: &mut Form<'_>, app: &App, mode: Mode, webhook: &mut Webhook) {
@@ -69,21 +61,11 @@ struct Reader<'f, 'a> {
 }
 
 impl<'a> Reader<'_, 'a> {
-    /// Judges null by the mode; `unset` says whether the field has its default already.
     fn settle<T>(&mut self, name: &str, given: Given<T>, unset: bool) -> Given<T> {
-        match (given, self.mode) {
-            (Given::Null, Mode::Create | Mode::Direct) => Given::Absent,
-            (Given::Null, Mode::Put) => {
-                if !unset {
-                    self.form.refuse(name, "must not be null; PATCH takes null for the default");
-                }
-                Given::Absent
-            }
-            (given, _) => given,
-        }
+        self.mode.settle(self.form, name, given, unset)
     }
 
-    /// The same for a field without a default.
+    /// A field without a default.
     fn settle_required<T>(&mut self, name: &str, given: Given<T>) -> Option<T> {
         match given {
             Given::Value(value) => Some(value),
@@ -218,7 +200,7 @@ impl<'a> Reader<'_, 'a> {
         let given = self.form.object("filters");
         match self.settle("filters", given, webhook.filters.is_empty()) {
             Given::Value(mut below) => {
-                webhook.filters = filters::read(&mut below);
+                filters::read(&mut below, self.mode, &mut webhook.filters);
                 self.form.absorb(below);
             }
             Given::Null => webhook.filters = tidings_core::filter::Filters::default(),
@@ -247,20 +229,19 @@ impl<'a> Reader<'_, 'a> {
         if !matches!((&ours, &theirs), (Given::Absent, _) | (_, Given::Absent)) {
             return self.form.refuse("retryPolicy", "means the same as `retry_config`; give one");
         }
-        let policy = match (ours, theirs) {
-            (Given::Value(mut below), _) => {
-                let overrides = retry::read(&mut below, profile);
-                self.form.absorb(below);
-                overrides.over(profile)
-            }
-            (_, Given::Value(mut below)) => {
-                let overrides = retry::read_camel_case(&mut below);
-                self.form.absorb(below);
-                overrides.over(profile)
-            }
-            (Given::Null, _) | (_, Given::Null) => return webhook.retry = None,
-            (Given::Absent, Given::Absent) => return,
-        };
+        let (mut below, read): (_, fn(&mut Form<'_>, Mode, bool) -> retry::Changes) =
+            match (ours, theirs) {
+                (Given::Value(below), _) => (below, retry::read),
+                (_, Given::Value(below)) => (below, retry::read_camel_case),
+                (Given::Null, _) | (_, Given::Null) => return webhook.retry = None,
+                (Given::Absent, Given::Absent) => return,
+            };
+        let changes = read(&mut below, self.mode, webhook.retry.is_none());
+        let policy = changes.over(webhook.retry.as_ref(), profile);
+        if policy.strategy == Strategy::Schedule && policy.schedule_ms.is_empty() {
+            below.require("schedule_ms");
+        }
+        self.form.absorb(below);
         // Reads show the policy that holds; sending it back must not pin the profile's.
         if webhook.retry.is_some() || policy != (&profile.retry).into() {
             webhook.retry = Some(policy);
@@ -271,7 +252,7 @@ impl<'a> Reader<'_, 'a> {
         let given = self.form.object("rate_limit");
         match self.settle("rate_limit", given, webhook.rate_limit.is_none()) {
             Given::Value(mut below) => {
-                webhook.rate_limit = rate_limit(&mut below);
+                webhook.rate_limit = rate_limit(&mut below, webhook.rate_limit);
                 self.form.absorb(below);
             }
             Given::Null => webhook.rate_limit = None,
@@ -338,6 +319,10 @@ impl<'a> Reader<'_, 'a> {
         for name in ["retry_preview_ms", "retry_preview_latest_ms"] {
             self.form.raw(name);
         }
+        // Of the answer to a creation: they follow from the secret.
+        for name in ["secret_whsec", "public_key"] {
+            self.form.raw(name);
+        }
         if self.form.text("id").value().is_some_and(|id| id != webhook.id.to_string()) {
             self.form.refuse("id", "is another webhook's");
         }
@@ -364,14 +349,16 @@ fn set_secret(webhook: &mut Webhook, text: String) {
     }
 }
 
-fn rate_limit(form: &mut Form<'_>) -> Option<RateLimit> {
-    let mut number = |name, most| match form.integer(name, 1, most) {
+fn rate_limit(form: &mut Form<'_>, old: Option<RateLimit>) -> Option<RateLimit> {
+    let mut number = |name, most, old: Option<u32>| match form.integer(name, 1, most) {
         Given::Value(n) => u32::try_from(n).ok(),
+        Given::Absent if old.is_some() => old,
         Given::Null | Given::Absent => {
             form.require(name);
             None
         }
     };
-    let (max, per_ms) = (number("max", RATE_MAX), number("per_ms", DAY_MS));
+    let max = number("max", RATE_MAX, old.map(|old| old.max));
+    let per_ms = number("per_ms", DAY_MS, old.map(|old| old.per_ms));
     Some(RateLimit { max: max?, per_ms: per_ms? })
 }
