@@ -47,7 +47,7 @@ pub const SECRETS_MAX: usize = 5;
 /// One transaction of the committer: rows, bytes.
 pub const COMMIT_ROWS_MAX: usize = 2_000;
 pub const COMMIT_BYTES_MAX: usize = 4 << 20;
-/// What may wait for the committer before ingest answers 503.
+/// What may wait for the committer before ingest answers 503. A large fan-out waits until its last slice.
 pub const COMMIT_QUEUE_BYTES_MAX: usize = 64 << 20;
 pub const COMMIT_QUEUE_MS_MAX: i64 = 200;
 /// Deliveries of one event in one transaction; a larger fan-out is written in slices.
