@@ -102,12 +102,7 @@ pub async fn publish_events(
             Err(WriteError::Stale) if tries.next().is_some() => {
                 app.parts.catch_up_to_write().await?;
             }
-            Err(error) => {
-                if matches!(error, WriteError::Overloaded { .. }) {
-                    app.metrics.commit_refused.increment(1);
-                }
-                return Err(error.into());
-            }
+            Err(error) => return Err(error.into()),
         }
     };
     let answers = committed.events.iter().zip(&names);
