@@ -8,6 +8,12 @@ pub const REQUEST_BODY_BYTES_MAX: usize = 1 << 20;
 pub const BATCH_EVENTS_MAX: usize = 1_000;
 /// An event type, a client's event id, bytes.
 pub const EVENT_TYPE_BYTES_MAX: usize = 128;
+/// Deliveries of one such list: 40 MB while they are written, and a second; a million took 250 MB and 25 s. One
+/// event has as many as there are webhooks.
+pub const LIST_DELIVERIES_MAX: usize = 100_000;
+/// Items of one page of a list, when it does not say, and at most.
+pub const PAGE_ITEMS_DEFAULT: u32 = 50;
+pub const PAGE_ITEMS_MAX: u32 = 250;
 pub const CLIENT_ID_BYTES_MAX: usize = 128;
 pub const ORDERING_KEY_BYTES_MAX: usize = 256;
 /// `Idempotency-Key`, bytes.
