@@ -116,6 +116,15 @@ impl<T> Batcher<T> {
             || oldest.is_some_and(|since| now.since(since) > COMMIT_QUEUE_MS_MAX)
     }
 
+    /// What was taken and is written in parts waits on: its bytes count until [`Self::release`].
+    pub fn keep(&mut self, bytes: usize) {
+        self.waiting_bytes += bytes;
+    }
+
+    pub fn release(&mut self, bytes: usize) {
+        self.waiting_bytes -= bytes;
+    }
+
     #[must_use]
     pub fn is_empty(&self) -> bool {
         self.tenants.ring.is_empty() && self.queues.iter().all(VecDeque::is_empty)

@@ -1,4 +1,6 @@
-//! Every bound in the system, with its unit and its reason.
+//! The bounds that more than one module goes by, and those that docs/scale.md calls set, each with its unit
+//! and its reason. What only one module goes by (how long it waits, how much it reads at once) stands at
+//! its head.
 
 use crate::time::{DAY_MS, HOUR_MS, SECOND_MS};
 
@@ -6,6 +8,12 @@ use crate::time::{DAY_MS, HOUR_MS, SECOND_MS};
 pub const REQUEST_BODY_BYTES_MAX: usize = 1 << 20;
 /// Events in one batch publish.
 pub const BATCH_EVENTS_MAX: usize = 1_000;
+/// Deliveries of one such list: 40 MB while they are written, and a second; a million took 250 MB and 25 s. One
+/// event has as many as there are webhooks.
+pub const LIST_DELIVERIES_MAX: usize = 100_000;
+/// Items of one page of a list, when it does not say, and at most.
+pub const PAGE_ITEMS_DEFAULT: u32 = 50;
+pub const PAGE_ITEMS_MAX: u32 = 250;
 /// An event type, a client's event id, bytes.
 pub const EVENT_TYPE_BYTES_MAX: usize = 128;
 pub const CLIENT_ID_BYTES_MAX: usize = 128;
@@ -47,11 +55,16 @@ pub const SECRETS_MAX: usize = 5;
 /// One transaction of the committer: rows, bytes.
 pub const COMMIT_ROWS_MAX: usize = 2_000;
 pub const COMMIT_BYTES_MAX: usize = 4 << 20;
-/// What may wait for the committer before ingest answers 503.
+/// What may wait for the committer before ingest answers 503. A large fan-out waits until its last slice.
 pub const COMMIT_QUEUE_BYTES_MAX: usize = 64 << 20;
 pub const COMMIT_QUEUE_MS_MAX: i64 = 200;
 /// Deliveries of one event in one transaction; a larger fan-out is written in slices.
 pub const FANOUT_SLICE: usize = 1_000;
+
+/// Connections that read, for people and for the queue: with those of a node that write, hold its lease and
+/// make its days, all that it has on a database server.
+pub const READERS: usize = 4;
+pub const QUEUE_READERS: usize = 2;
 
 /// FIFO lanes of an ordered webhook.
 pub const ORDERED_LANES: u8 = 64;

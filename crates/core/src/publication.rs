@@ -52,13 +52,15 @@ impl Publication {
         self.events.iter().map(|planned| 1 + planned.deliveries.len()).sum()
     }
 
-    /// Bytes that it writes, roughly.
+    /// Bytes that it takes in memory, and roughly those that it writes.
     #[must_use]
     pub fn bytes(&self) -> usize {
         let brought = |owed: &Owed| owed.payload.direct().map_or(0, |direct| direct.held_bytes());
         let of = |planned: &PlannedEvent| {
-            let deliveries: usize = planned.deliveries.iter().map(|owed| 80 + brought(owed)).sum();
-            100 + planned.event.data.len() + deliveries
+            let deliveries =
+                planned.deliveries.iter().map(|owed| size_of::<Owed>() + brought(owed));
+            let event = size_of::<PlannedEvent>() + size_of::<Event>() + planned.event.data.len();
+            event + deliveries.sum::<usize>()
         };
         self.events.iter().map(of).sum()
     }

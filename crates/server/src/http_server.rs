@@ -1,4 +1,5 @@
-//! The HTTP server: HTTP/1.1 with bounded heads, slow clients cut off, and an orderly end.
+//! The HTTP server: HTTP/1.1 with bounded heads, slow clients cut off (while they send a body,
+//! by whoever reads it: [`crate::api::body`]), and an orderly end.
 
 use std::convert::Infallible;
 use std::pin::pin;

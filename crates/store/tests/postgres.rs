@@ -349,6 +349,27 @@ async fn a_publication_of_an_older_catalogue_is_refused() {
     second.publish_planned(publication, planned_at + 1).await.expect("published");
 }
 
+/// One that was partly known was written all the same.
+#[tokio::test]
+async fn a_large_publication_of_an_older_catalogue_is_refused() {
+    let database = Database::new();
+    let (first, beside) = two_nodes(&database);
+    let second = quietly(&beside).expect("opens");
+    let planned_at = second.catalogue_version().await.expect("read");
+    let webhook = first.webhook();
+    let mut known = first.event(b"{}");
+    known.client_id = Some("known".into());
+    let known = first.planned(known, &[webhook.id]);
+    let mut publication = Publication { events: vec![known], ..first.publication(&[]) };
+    first.store.publish(publication.clone()).await.expect("published");
+    first.store.change(webhooks::insert(&webhook, Vec::new()).into()).await.expect("made");
+    publication.events.extend(first.publication(&[webhook.id; 1_001]).events);
+    let refused = second.publish_planned(publication.clone(), planned_at).await;
+    assert_eq!(refused, Err(WriteError::Stale));
+    second.publish_planned(publication, planned_at + 1).await.expect("published");
+    assert_eq!(database.sql("SELECT COUNT(*) FROM queue"), "1002");
+}
+
 #[tokio::test]
 async fn the_same_key_on_two_nodes_at_once_gets_one_answer() {
     let database = Database::new();

@@ -12,7 +12,7 @@ use hyper::body::Incoming;
 use tower::Service as _;
 
 use super::App;
-use super::problem::Problem;
+use super::problem::{OVERLOADED, Problem};
 
 const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 /// A request id that a client brings is kept up to this length, bytes.
@@ -32,6 +32,9 @@ pub async fn outer(app: Arc<App>, mut router: Router, request: Request<Incoming>
         let text = id.to_str().unwrap_or_default();
         if problem.status.is_server_error() {
             tracing::warn!(request_id = text, %problem, "request failed");
+        }
+        if problem.code == OVERLOADED {
+            app.metrics.commit_refused.increment(1);
         }
         let allowed = response.headers_mut().remove(header::ALLOW);
         response = problem.render(text);

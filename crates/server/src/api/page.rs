@@ -6,11 +6,10 @@ use std::collections::hash_map::Entry;
 use axum::extract::FromRequestParts;
 use axum::extract::Query;
 use http::request::Parts;
+use tidings_core::limits::{PAGE_ITEMS_DEFAULT, PAGE_ITEMS_MAX};
 
 use super::problem::{Problem, Result};
 
-const LIMIT_DEFAULT: u32 = 50;
-const LIMIT_MAX: u32 = 250;
 /// How far `?page=` reaches: what lies before the page is read and thrown away. Cursors go further.
 const PAGED_ITEMS_MAX: u32 = 10_000;
 
@@ -47,9 +46,9 @@ impl ListQuery {
     }
 
     pub fn limit(&self) -> Result<u32> {
-        let what = format!("a whole number from 1 to {LIMIT_MAX}");
-        let limit = self.parsed("limit", &what)?.unwrap_or(LIMIT_DEFAULT);
-        if (1..=LIMIT_MAX).contains(&limit) {
+        let what = format!("a whole number from 1 to {PAGE_ITEMS_MAX}");
+        let limit = self.parsed("limit", &what)?.unwrap_or(PAGE_ITEMS_DEFAULT);
+        if (1..=PAGE_ITEMS_MAX).contains(&limit) {
             Ok(limit)
         } else {
             Err(Problem::invalid_field("limit", format!("must be {what}")))

@@ -10,6 +10,9 @@ use http::{HeaderValue, StatusCode, header};
 use serde::Serialize;
 use tidings_store::{ReadError, WriteError};
 
+/// The code of what was refused because too much waits: counted where it is written.
+pub const OVERLOADED: &str = "overloaded";
+
 /// What went wrong, for the client.
 #[derive(Debug, Clone)]
 pub struct Problem {
@@ -149,7 +152,7 @@ impl From<WriteError> for Problem {
         let text = error.to_string();
         match error {
             WriteError::Overloaded { retry_after_s } => {
-                Self::unavailable("overloaded", "too much is waiting to be written", retry_after_s)
+                Self::unavailable(OVERLOADED, "too much is waiting to be written", retry_after_s)
             }
             WriteError::Unavailable(_) => {
                 tracing::warn!(error = %text, "a write was refused");

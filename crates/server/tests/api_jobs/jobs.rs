@@ -1,8 +1,14 @@
 //! Jobs.
 
-use serde_json::{Value, json};
+use std::sync::Arc;
 
-use crate::harness::{Receiver, Tidings, eventually};
+use futures_util::FutureExt as _;
+use serde_json::{Value, json};
+use tidings_core::event::Event;
+use tidings_core::id::TenantId;
+use tidings_core::publication::{PlannedEvent, Publication};
+
+use crate::harness::{Receiver, Tidings, eventually, store};
 use crate::{refused, submit};
 
 #[tokio::test]
@@ -194,5 +200,51 @@ async fn reports_at_once_are_all_taken() {
     }
     let job = tidings.get(&path).await.expect(200);
     assert_eq!(job["data"].as_object().map(serde_json::Map::len), Some(30));
+    tidings.stop().await;
+}
+
+/// A mebibyte to be written, for a tenant of its own.
+fn large(tidings: &Tidings, tenant: i64) -> Publication {
+    let (tenant, now) = (TenantId::from_i64(tenant), tidings.now());
+    let event = Arc::new(Event {
+        id: tidings.app().ids.next(now),
+        tenant,
+        client_id: None,
+        event_type: "story.told".into(),
+        timestamp: now,
+        ordering_key: None,
+        deliver_at: None,
+        expires_at: None,
+        data: vec![b' '; 1 << 20].into(),
+    });
+    let planned = PlannedEvent { event, fingerprint: [0; 16], deliveries: Vec::new() };
+    Publication { tenant, key: None, events: vec![planned] }
+}
+
+/// It was counted where events are published, and nowhere else.
+#[tokio::test]
+async fn a_job_that_is_refused_because_too_much_waits_is_counted() {
+    if store::leaves_out("another connection keeps the file from the writer") {
+        return;
+    }
+    let tidings = Tidings::start().await;
+    let file = rusqlite::Connection::open(tidings.app().settings.data_dir.join("tidings.db"));
+    let file = file.expect("it can be opened");
+    file.execute_batch("BEGIN IMMEDIATE").expect("the writer is at rest");
+    let mut waiting: Vec<_> = (100..180)
+        .map(|tenant| {
+            let store = tidings.app().store.clone();
+            let publication = large(&tidings, tenant);
+            Box::pin(async move { store.publish(publication).await })
+        })
+        .collect();
+    // Submitted by their first poll.
+    waiting.iter_mut().for_each(|one| assert!(matches!(one.now_or_never(), None | Some(Err(_)))));
+    let problem = tidings.post("/api/jobs", json!({"job_type": "video"})).await.problem(503);
+    assert_eq!(problem["code"], "overloaded");
+    let figures = tidings.get("/metrics").await.body;
+    let figures = String::from_utf8(figures.to_vec()).expect("a text");
+    assert!(figures.contains("tidings_writes_refused_total 1\n"), "{figures}");
+    file.execute_batch("ROLLBACK").expect("it was held");
     tidings.stop().await;
 }

@@ -91,6 +91,25 @@ async fn a_list_of_a_thousand_is_taken_whole_or_not_at_all() {
     assert_eq!(arrived.len(), 1_000);
 }
 
+/// A million of them took 25 s and a quarter of a gigabyte.
+#[tokio::test]
+async fn a_list_that_makes_too_many_deliveries_is_refused() {
+    let tidings = Tidings::start().await;
+    for _ in 0..101 {
+        register(&tidings, "http://127.0.0.1:9/", json!({})).await;
+    }
+    let problem = tidings.post("/api/events", numbered(0..1_000).into()).await.problem(422);
+    assert_eq!(problem["code"], "too_many_deliveries");
+    // Nothing of it was taken; and fewer of them are.
+    let later = json!({"deliver_at": tidings.now().as_millis() + 3_600_000});
+    let mut few = numbered(0..11);
+    few.iter_mut().for_each(|event| event["deliver_at"] = later["deliver_at"].clone());
+    let answers = tidings.post("/api/events", few.into()).await.expect(202);
+    let sum: u64 =
+        answers.as_array().unwrap().iter().filter_map(|a| a["deliveries"].as_u64()).sum();
+    assert_eq!(sum, 1_111);
+}
+
 #[tokio::test]
 async fn an_idempotency_key_is_one_request_for_ever() {
     let tidings = Tidings::start().await;

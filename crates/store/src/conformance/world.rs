@@ -127,7 +127,7 @@ impl<'f> World<'f> {
             attempts: 0,
             attempts_granted: 0,
             gate: None,
-            payload: Payload::Stored,
+            payload: Arc::clone(event).into(),
         }
     }
 

@@ -1,15 +1,19 @@
 //! What waits to be committed, shared between those who submit and the one thread that writes.
 
-use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
+use std::fmt;
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use tidings_core::batch::{Batcher, Class, Weight};
-use tidings_core::limits::FANOUT_SLICE;
+use tidings_core::id::TenantId;
+use tidings_core::limits::{COMMIT_QUEUE_MS_MAX, FANOUT_SLICE};
 use tidings_core::publication::Publication;
+use tidings_core::time::Timestamp;
 use tokio::sync::watch;
 
 use crate::error::WriteError;
 use crate::queue::Job;
+use crate::queue::batch::fanout::is_large;
 use crate::store::Now;
 
 pub(crate) struct Committer {
@@ -23,9 +27,23 @@ pub(crate) struct Committer {
 #[derive(Default)]
 struct State {
     batcher: Batcher<Job>,
+    /// Large fan-outs that are being written: whose, and since when.
+    fanouts: Vec<(TenantId, Timestamp)>,
     /// The writer sleeps: only then does a submission have to wake it.
     writer_sleeps: bool,
     closing: bool,
+}
+
+impl State {
+    /// Whether it is another large fan-out of a tenant while an older one of its own still waits for slices.
+    /// What fits into a batch does not wait for those.
+    fn is_behind(&self, job: &Job, now: Timestamp) -> bool {
+        let Job::Publish { publication, .. } = job else { return false };
+        let is_late = |&(of, since): &(TenantId, Timestamp)| {
+            of == publication.tenant && now.since(since) > COMMIT_QUEUE_MS_MAX
+        };
+        self.fanouts.iter().any(is_late) && is_large(publication)
+    }
 }
 
 impl Committer {
@@ -46,6 +64,10 @@ impl Committer {
         if state.closing {
             drop(state);
             return job.refuse(WriteError::Closed);
+        }
+        if state.is_behind(&job, now) {
+            drop(state);
+            return job.refuse(WriteError::Overloaded { retry_after_s: 1 });
         }
         if let Err((mut job, overloaded)) = state.batcher.push(class, weight, now, job) {
             drop(state);
@@ -71,6 +93,15 @@ impl Committer {
             state.writer_sleeps = false;
         }
         (state.batcher.take(), state.closing)
+    }
+
+    /// What a large fan-out that was taken goes on to take of what may wait.
+    pub(crate) fn keep(self: &Arc<Self>, publication: &Publication) -> Room {
+        let (bytes, of) = (publication.bytes(), (publication.tenant, (self.now)()));
+        let mut state = self.lock();
+        state.batcher.keep(bytes);
+        state.fanouts.push(of);
+        Room { committer: Arc::clone(self), bytes, of }
     }
 
     /// Takes nothing more, and what waits is refused: the disk has lost what it was told to keep.
@@ -101,6 +132,28 @@ impl Committer {
         let jobs = state.batcher.drain();
         drop(state);
         jobs.into_iter().for_each(|mut job| job.refuse(WriteError::Closed));
+    }
+}
+
+/// Given back when it is dropped.
+pub(crate) struct Room {
+    committer: Arc<Committer>,
+    bytes: usize,
+    of: (TenantId, Timestamp),
+}
+
+impl Drop for Room {
+    fn drop(&mut self) {
+        let mut state = self.committer.lock();
+        state.batcher.release(self.bytes);
+        let at = state.fanouts.iter().position(|of| *of == self.of);
+        at.map(|at| state.fanouts.swap_remove(at));
+    }
+}
+
+impl fmt::Debug for Room {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Room").field("bytes", &self.bytes).finish_non_exhaustive()
     }
 }
 

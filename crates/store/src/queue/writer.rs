@@ -3,7 +3,7 @@
 //! While it waits for one fsync the next batch gathers, so the batches grow with the load by
 //! themselves. The thread outlives whatever befalls a batch: an error, a full disk, a panic.
 
-use std::collections::VecDeque;
+use std::collections::{HashSet, VecDeque};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 use std::time::Duration;
@@ -12,17 +12,19 @@ use tidings_core::settlement::Settlement;
 use tidings_core::time::{HOUR_MS, Timestamp};
 
 use super::Job;
-use super::batch::fanout::{Fanout, Step, is_large};
-use super::batch::maintain::{Maintained, Upkeep};
-use super::batch::settle::tell_published;
+use super::batch::fanout::{Fanout, is_large};
+use super::batch::maintain::Upkeep;
 use super::batch::{self, Done, Work};
 use super::committer::Committer;
 use super::outage::Outage;
 use super::transaction::{Commit, Database, Fault, Transaction, Trouble};
-use crate::committed::Committed;
 use crate::error::WriteError;
 use crate::store::Sink;
 use crate::transfer;
+
+mod after;
+#[cfg(test)]
+mod tests;
 
 /// A settlement that could not be written is tried again so much later …
 const TROUBLE_MS: i64 = 500;
@@ -48,6 +50,9 @@ pub(crate) struct Writer<D> {
     held: Vec<(Timestamp, Box<Settlement>)>,
     /// Large fan-outs under way; each adds a slice to a batch in its turn.
     fanouts: VecDeque<Box<Fanout>>,
+    /// The events of these and of the one in the batch. Not part of the upkeep: what a batch that failed
+    /// takes back is not the same as what began or ended meanwhile.
+    unfinished: HashSet<i64>,
     maintain_at: Timestamp,
     doubt: Option<Doubt>,
     outage: Outage,
@@ -85,6 +90,7 @@ impl<D: Database> Writer<D> {
             upkeep,
             held: Vec::new(),
             fanouts: VecDeque::new(),
+            unfinished: HashSet::new(),
             maintain_at,
             doubt: None,
             outage: Outage::default(),
@@ -97,21 +103,20 @@ impl<D: Database> Writer<D> {
         let _abandon = Abandon(Arc::clone(&self.committer));
         loop {
             let (jobs, closing) = self.committer.take(self.patience());
+            let is_last = closing && jobs.is_empty() && self.fanouts.is_empty();
+            if is_last {
+                self.try_once_more();
+            } else {
+                self.turn(jobs, closing);
+            }
             if self.committer.is_lost() {
                 // Not even closed in order: that would write.
-                std::mem::forget(self.database);
-                return jobs.into_iter().for_each(|mut job| job.refuse(WriteError::Closed));
+                return std::mem::forget(self.database);
             }
-            let works = self.gather(jobs, closing);
-            if works.is_empty() && closing {
-                break;
-            }
-            if !works.is_empty() || self.doubt.is_some() {
-                self.commit(works);
-                self.database.rest();
+            if is_last {
+                return self.database.close();
             }
         }
-        self.database.close();
     }
 
     /// How long it may sleep when nothing is submitted.
@@ -125,25 +130,42 @@ impl<D: Database> Writer<D> {
         Duration::from_millis(wait.unsigned_abs())
     }
 
+    fn turn(&mut self, jobs: Vec<Job>, closing: bool) {
+        let works = self.gather(jobs, closing);
+        if !works.is_empty() || self.doubt.is_some() {
+            self.commit(works);
+            self.database.rest();
+        }
+    }
+
+    /// At the end: what could not be written until now. If it fails now it is still owed at the next start.
+    fn try_once_more(&mut self) {
+        // What is in doubt, first.
+        self.commit(Vec::new());
+        let held = std::mem::take(&mut self.held).into_iter();
+        self.commit(held.map(|(_, settlement)| Work::Job(Job::Settle(settlement))).collect());
+    }
+
     /// What the next transaction holds.
-    fn gather(&mut self, jobs: Vec<Job>, closing: bool) -> Vec<Work> {
+    fn gather(&mut self, mut jobs: Vec<Job>, closing: bool) -> Vec<Work> {
         let now = (self.committer.now)();
         let mut works: Vec<Work> = Vec::with_capacity(jobs.len() + 2);
+        // Settlements first: a database may look for all their rows at once.
+        works.extend(jobs.extract_if(.., |job| matches!(job, Job::Settle(_))).map(Work::Job));
+        let due = self.held.extract_if(.., |(due, _)| *due <= now);
+        works.extend(due.map(|(_, settlement)| Work::Job(Job::Settle(settlement))));
         for job in jobs {
             match job {
                 Job::Publish { publication, planned_at, answer } if is_large(&publication) => {
-                    let fanout = Fanout { publication, planned_at, answer, written: None };
-                    let fanout = Box::new(fanout);
-                    self.upkeep.fanouts.extend(fanout.events());
-                    self.fanouts.push_back(fanout);
+                    let room = self.committer.keep(&publication);
+                    let fanout = Fanout { publication, planned_at, answer, begun: None, room };
+                    self.unfinished.extend(fanout.events());
+                    self.fanouts.push_back(Box::new(fanout));
                 }
                 job => works.push(Work::Job(job)),
             }
         }
         works.extend(self.fanouts.pop_front().map(Work::Fanout));
-        // A last try at the end; what fails then is still owed at the next start.
-        let due = self.held.extract_if(.., |(due, _)| closing || *due <= now);
-        works.extend(due.map(|(_, settlement)| Work::Job(Job::Settle(settlement))));
         if self.maintain_at <= now && !closing {
             if self.database.keeps_house() {
                 works.push(Work::Maintain);
@@ -152,8 +174,6 @@ impl<D: Database> Writer<D> {
                 works.extend(self.upkeep.should_fold(now).then_some(Work::Fold));
             }
         }
-        // Settlements first: a database may look for all their rows at once.
-        works.sort_by_key(|work| !matches!(work, Work::Job(Job::Settle(_))));
         works
     }
 
@@ -171,8 +191,9 @@ impl<D: Database> Writer<D> {
             return;
         }
         let before = self.upkeep.clone();
-        let (database, upkeep) = (&mut self.database, &mut self.upkeep);
-        let fill = |tx: &mut dyn Transaction| batch::fill(tx, &works, upkeep, now);
+        let (database, upkeep, unfinished) =
+            (&mut self.database, &mut self.upkeep, &self.unfinished);
+        let fill = |tx: &mut dyn Transaction| batch::fill(tx, &works, upkeep, unfinished, now);
         let result = catch_unwind(AssertUnwindSafe(|| database.commit(&works, fill)));
         let text = match result {
             Ok(Commit::Made(done)) => {
@@ -258,118 +279,6 @@ impl<D: Database> Writer<D> {
                 Err(trouble)
             }
         }
-    }
-
-    /// Nothing of these was written: publishers are told, settlements are kept.
-    fn fail(&mut self, works: Vec<Work>, text: &str, again: Timestamp) {
-        let error = WriteError::Unavailable(text.to_owned());
-        for work in works {
-            match work {
-                Work::Job(Job::Settle(settlement)) => self.held.push((again, settlement)),
-                Work::Job(mut job) => job.refuse(error.clone()),
-                Work::Fanout(mut fanout) => {
-                    self.forget(&fanout);
-                    fanout.answer.send(Err(error.clone()));
-                    self.maintain_at = self.maintain_at.min(again);
-                }
-                Work::Maintain => self.maintain_at = again,
-                Work::Fold => {}
-            }
-        }
-    }
-
-    /// After the commit: answers each, then tells all.
-    fn finish(&mut self, works: Vec<Work>, done: Vec<Result<Done, WriteError>>) {
-        let mut told = Vec::with_capacity(works.len());
-        let load = works.len() > 1;
-        let worked = works.iter().any(|work| !matches!(work, Work::Maintain | Work::Fold));
-        for (work, done) in works.into_iter().zip(done) {
-            self.finish_one(work, done, load, &mut told);
-        }
-        if worked {
-            let soon = (self.committer.now)() + MAINTAIN_AFTER_MS;
-            self.maintain_at = self.maintain_at.min(soon);
-        }
-        if !told.is_empty() {
-            (self.sink)(told);
-        }
-    }
-
-    fn finish_one(
-        &mut self,
-        work: Work,
-        done: Result<Done, WriteError>,
-        load: bool,
-        told: &mut Vec<Committed>,
-    ) {
-        match (work, done) {
-            (
-                Work::Job(Job::Publish { publication, mut answer, .. }),
-                Ok(Done::Published(published)),
-            ) => {
-                tell_published(&publication, &published, told);
-                answer.send(Ok(published));
-            }
-            (Work::Job(Job::Settle(_)), Ok(Done::Settled(settled))) => told.extend(settled),
-            (Work::Job(Job::Change { mut answer, .. }), Ok(Done::Changed(changed, more))) => {
-                told.extend(more);
-                answer.send(Ok(changed));
-            }
-            (Work::Job(Job::Control { mut answer, .. }), Ok(Done::Controlled(more))) => {
-                told.extend(more);
-                answer.send(Ok(()));
-            }
-            (Work::Fanout(fanout), done) => self.stepped(fanout, done, told),
-            (Work::Job(Job::Maintain { mut answer, .. }), Ok(Done::Maintained(step))) => {
-                answer.send(Ok(step.more));
-                told.extend(step.told);
-            }
-            (Work::Fold, Ok(Done::Folded)) => {}
-            (Work::Maintain, Ok(Done::Maintained(step))) => self.maintained(step, load, told),
-            (Work::Job(mut job), Err(error)) => job.refuse(error),
-            (work, done) => unreachable!("{work:?} did {done:?}"),
-        }
-    }
-
-    fn stepped(
-        &mut self,
-        mut fanout: Box<Fanout>,
-        done: Result<Done, WriteError>,
-        told: &mut Vec<Committed>,
-    ) {
-        let answer = match done {
-            Ok(Done::Stepped(Step::Written(written))) => {
-                fanout.written = Some(written);
-                self.fanouts.push_back(fanout);
-                return;
-            }
-            Ok(Done::Stepped(Step::Finished(published))) => {
-                tell_published(&fanout.publication, &published, told);
-                Ok(published)
-            }
-            Ok(done) => unreachable!("a fan-out did {done:?}"),
-            Err(error) => Err(error),
-        };
-        self.forget(&fanout);
-        fanout.answer.send(answer);
-    }
-
-    /// From now on maintenance may withdraw what is left of it.
-    fn forget(&mut self, fanout: &Fanout) {
-        for event in fanout.events() {
-            self.upkeep.fanouts.remove(&event);
-        }
-    }
-
-    fn maintained(&mut self, step: Maintained, load: bool, told: &mut Vec<Committed>) {
-        told.extend(step.told);
-        let now = (self.committer.now)();
-        self.maintain_at = match (step.more, load) {
-            (true, true) => now + MAINTAIN_SHARE_MS,
-            (true, false) => now,
-            (false, _) if step.waits => now + OTHERS_MS,
-            (false, _) => self.upkeep.next_at().max(now),
-        };
     }
 }
 

@@ -168,11 +168,7 @@ async fn commit(
     let tenant = event.tenant;
     let planned = PlannedEvent { event, fingerprint: [0; 16], deliveries: vec![owed] };
     let publication = Publication { tenant, key, events: vec![planned] };
-    let committed = app.store.publish(publication).await.inspect_err(|error| {
-        if matches!(error, tidings_store::WriteError::Overloaded { .. }) {
-            app.metrics.commit_refused.increment(1);
-        }
-    })?;
+    let committed = app.store.publish(publication).await?;
     if committed.replayed {
         return Ok(committed.events.first().map(|published| published.id));
     }

@@ -12,7 +12,7 @@ use serde::Serialize;
 use serde_json::value::RawValue;
 use tidings_core::event::Event;
 use tidings_core::fanout::Index;
-use tidings_core::limits::BATCH_EVENTS_MAX;
+use tidings_core::limits::{BATCH_EVENTS_MAX, LIST_DELIVERIES_MAX};
 use tidings_core::publication::{IdempotencyKey, PlannedEvent, Publication, Published};
 use tidings_core::time::Timestamp;
 use tidings_store::WriteError;
@@ -122,12 +122,7 @@ pub async fn publish_events(
             Err(WriteError::Stale) if tries.next().is_some() => {
                 app.parts.catch_up_to_write().await?;
             }
-            Err(error) => {
-                if matches!(error, WriteError::Overloaded { .. }) {
-                    app.metrics.commit_refused.increment(1);
-                }
-                return Err(error.into());
-            }
+            Err(error) => return Err(error.into()),
         }
     };
     let answers = committed.events.iter().zip(&names);
@@ -156,6 +151,12 @@ pub(crate) fn count(app: &App, events: &[Published]) {
     });
     app.metrics.events_accepted.increment(accepted);
     app.metrics.deliveries_planned.increment(planned);
+}
+
+fn too_many_deliveries() -> Problem {
+    let detail =
+        format!("makes more than {LIST_DELIVERIES_MAX} deliveries; send fewer events in one list");
+    Problem::new(StatusCode::UNPROCESSABLE_ENTITY, "too_many_deliveries", detail)
 }
 
 fn respond(
@@ -218,16 +219,23 @@ impl<'a> Context<'a> {
             let detail = format!("must have 1 to {BATCH_EVENTS_MAX} events");
             return Err(Problem::invalid_field("", detail));
         }
-        let mut events = Vec::with_capacity(items.len());
+        let mut events: Vec<PlannedEvent> = Vec::with_capacity(items.len());
         let mut errors = Vec::new();
+        let mut deliveries = 0;
         for (n, item) in items.into_iter().enumerate() {
             match Form::of(item, format!("/{n}")) {
                 Some(mut form) => {
-                    events.extend(self.read_event(&mut form));
+                    let planned = self.read_event(&mut form);
+                    deliveries += planned.as_ref().map_or(0, |planned| planned.deliveries.len());
+                    events.extend(planned);
                     errors.extend(form.errors());
                 }
                 None => errors
                     .extend(Problem::invalid_field(format!("/{n}"), "must be an object").errors),
+            }
+            // At once, and not when all of them are in memory. One event may have as many as it likes.
+            if deliveries > LIST_DELIVERIES_MAX && events.len() > 1 {
+                return Err(too_many_deliveries());
             }
         }
         if errors.is_empty() { Ok(events) } else { Err(Problem::invalid(errors)) }

@@ -19,7 +19,7 @@ use crate::api::problem::Result;
 #[derive(Debug)]
 pub struct EventReader<'a> {
     pub app: &'a App,
-    /// The whole body: an event's data are a slice of it.
+    /// The whole body, of which an event's data are a part.
     pub body: &'a Bytes,
     pub tenant: TenantId,
     pub now: Timestamp,

@@ -15,7 +15,7 @@ impl From<Untaken> for Problem {
             Untaken::Unread(error) => error.into(),
             // Nothing that its sender could change: it may come again as it is.
             Untaken::Unwritten(WriteError::Conflict) => {
-                Self::unavailable("overloaded", "its job is changing too fast", 1)
+                Self::unavailable("job_moving", "its job is changing too fast", 1)
             }
             Untaken::Unwritten(error) => error.into(),
         }

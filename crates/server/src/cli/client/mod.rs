@@ -12,6 +12,7 @@ use anyhow::{Context as _, Result, bail};
 use clap::Args;
 use serde::Deserialize;
 use serde_json::value::RawValue;
+use tidings_core::limits::PAGE_ITEMS_MAX;
 use url::Url;
 
 pub(super) use call::{Call, path};
@@ -22,8 +23,6 @@ use super::output::{Format, Output};
 
 /// A request may take so long: longer than the server's own deadline for a test delivery.
 const REQUEST_TIMEOUT: Duration = Duration::from_secs(150);
-/// The largest page of a list.
-const PAGE_MAX: u32 = 250;
 
 /// Which server, and as whom.
 #[derive(Debug, Clone, Args)]
@@ -182,7 +181,7 @@ impl Api {
         let mut cursor = None;
         loop {
             let wanted = limit.saturating_sub(u32::try_from(items.len())?);
-            let page = call.clone().query("limit", Some(wanted.min(PAGE_MAX)));
+            let page = call.clone().query("limit", Some(wanted.min(PAGE_ITEMS_MAX)));
             let page = self.call(page.query("cursor", cursor)).await?.page()?;
             items.extend(page.data);
             cursor = page.next_cursor;

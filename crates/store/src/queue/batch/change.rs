@@ -1,8 +1,8 @@
 //! Changes of the catalogue and of state machines.
 
+use super::publish::tell_published;
 use super::rollup::Noted;
 use super::seen::{self, Kind, Seen};
-use super::settle::tell_published;
 use super::{Applied, Failure, Tx};
 use crate::change::{Change, ChangeAnswer, Statement};
 use crate::committed::Committed;
@@ -57,7 +57,7 @@ impl Tx<'_> {
         for publication in &change.publications {
             let publication = self.pass_gates(publication, &mut told)?;
             let published = self.publish(&publication)?;
-            tell_published(&publication, &published, &mut told);
+            tell_published(publication.into_owned(), &published, &mut told);
             answer.published.push(published);
         }
         for owed in &change.owed {

@@ -2,8 +2,10 @@
 //! else wait. It is answered, counted and handed on only with its last slice; until then `unfinished`
 //! hides its rows, and an interrupted one is withdrawn, for nobody was told of it.
 
+use std::sync::Arc;
+
 use tidings_core::limits::FANOUT_SLICE;
-use tidings_core::publication::Publication;
+use tidings_core::publication::{PlannedEvent, Publication, Published};
 
 use super::control::DELETE_OWED;
 use super::publish::Known;
@@ -12,6 +14,7 @@ use super::{Applied, Failure, Tx, seen};
 use crate::change::PublishAnswer;
 use crate::error::WriteError;
 use crate::queue::Answer;
+use crate::queue::committer::Room;
 use crate::queue::table::Table;
 
 /// A publication that is being written in slices.
@@ -20,21 +23,45 @@ pub(crate) struct Fanout {
     pub(crate) publication: Publication,
     pub(crate) planned_at: i64,
     pub(crate) answer: Answer<PublishAnswer>,
-    /// Deliveries written so far; the events are written with the first of them.
-    pub(crate) written: Option<usize>,
+    /// From its first slice on.
+    pub(crate) begun: Option<Begun>,
+    #[expect(dead_code, reason = "given back when it is dropped")]
+    pub(crate) room: Room,
+}
+
+/// How far a fan-out is.
+#[derive(Debug, Clone)]
+pub(crate) struct Begun {
+    /// For each event, what is to be answered if it was accepted before: nothing of it is written.
+    known: Arc<[Option<Published>]>,
+    /// Deliveries to be written in all, and those that are by now.
+    total: usize,
+    written: usize,
+}
+
+impl Begun {
+    fn is_last(&self) -> bool {
+        self.written + FANOUT_SLICE >= self.total
+    }
 }
 
 impl Fanout {
     pub(crate) fn events(&self) -> impl Iterator<Item = i64> {
         self.publication.events.iter().map(|planned| planned.event.id.as_i64())
     }
+
+    /// Whether the next slice looks for its keys: the first does, and the last, which writes them down.
+    /// Someone else may have used one of them meanwhile.
+    pub(crate) fn seeks(&self) -> bool {
+        self.begun.as_ref().is_none_or(Begun::is_last)
+    }
 }
 
 /// What a slice did.
 #[derive(Debug)]
 pub(crate) enum Step {
-    /// So many deliveries are written by now.
-    Written(usize),
+    /// There is more to be written.
+    Written(Begun),
     Finished(PublishAnswer),
 }
 
@@ -43,55 +70,70 @@ pub(crate) fn is_large(publication: &Publication) -> bool {
     publication.events.iter().map(|planned| planned.deliveries.len()).sum::<usize>() > FANOUT_SLICE
 }
 
+/// The events that were not accepted before.
+fn fresh<'p>(
+    publication: &'p Publication,
+    known: &[Option<Published>],
+) -> impl Iterator<Item = &'p PlannedEvent> {
+    publication.events.iter().zip(known).filter_map(|(one, known)| known.is_none().then_some(one))
+}
+
 impl Tx<'_> {
     /// Writes the next slice.
     pub(super) fn fan_out(&mut self, fanout: &Fanout) -> Applied<Step> {
         let publication = &fanout.publication;
-        // Looked at before the first slice, and again with every other: someone else may have used
-        // the same key or event id meanwhile.
-        let known = match (self.known(publication)?, fanout.written) {
-            (Known::Replayed(answer), None) => return Ok(Step::Finished(answer)),
-            (Known::New(known), None) => known,
-            (Known::New(known), Some(_)) if known.iter().all(Option::is_none) => known,
-            // It is withdrawn; asked again, it finds what the other one wrote.
-            _ => return Err(Failure::Refused(WriteError::Overloaded { retry_after_s: 1 })),
-        };
-        if known.iter().any(Option::is_some) {
-            // Part of it is known: rare, and simplest done at once.
-            return Ok(Step::Finished(self.write_publication(publication, known)?));
+        let Some(begun) = &fanout.begun else { return self.begin(fanout) };
+        if begun.is_last() {
+            let known = self.known(publication)?;
+            if !matches!(known, Known::New(known) if *known == *begun.known) {
+                // It is withdrawn; asked again, it finds what the other one wrote.
+                return Err(Failure::Refused(WriteError::Overloaded { retry_after_s: 1 }));
+            }
         }
-        if fanout.written.is_none() {
-            self.refuse_stale(fanout.planned_at)?;
-            self.begin(publication)?;
-        }
-        let written = fanout.written.unwrap_or(0);
-        let all = publication.events.iter().flat_map(|planned| &planned.deliveries);
-        let mut end = written;
-        for owed in all.skip(written).take(FANOUT_SLICE) {
-            self.insert_owed(owed)?;
-            end += 1;
-        }
-        if end - written == FANOUT_SLICE {
-            Ok(Step::Written(end))
-        } else {
-            self.finish(publication)
-        }
+        self.write_slice(publication, begun.clone())
     }
 
-    fn begin(&mut self, publication: &Publication) -> Applied<()> {
-        for planned in &publication.events {
+    /// Writes the events, and the first slice.
+    fn begin(&mut self, fanout: &Fanout) -> Applied<Step> {
+        self.refuse_stale(fanout.planned_at)?;
+        let publication = &fanout.publication;
+        let known = match self.known(publication)? {
+            Known::Replayed(answer) => return Ok(Step::Finished(answer)),
+            Known::New(known) => known,
+        };
+        let total = fresh(publication, &known).map(|planned| planned.deliveries.len()).sum();
+        if total <= FANOUT_SLICE {
+            // The rest of it was accepted before.
+            return Ok(Step::Finished(self.write_publication(publication, known)?));
+        }
+        for planned in fresh(publication, &known) {
             self.insert_event(&planned.event)?;
             let ids = || planned.deliveries.iter().map(|owed| owed.id.as_i64());
             let (first, last) = (ids().min().unwrap_or(0), ids().max().unwrap_or(0));
             let row = [planned.event.id.into(), first.into(), last.into()];
             self.db.insert(Table::Unfinished, &row)?;
         }
-        Ok(())
+        self.write_slice(publication, Begun { known: known.into(), total, written: 0 })
     }
 
-    fn finish(&mut self, publication: &Publication) -> Applied<Step> {
-        let mut events = Vec::with_capacity(publication.events.len());
-        for planned in &publication.events {
+    fn write_slice(&mut self, publication: &Publication, begun: Begun) -> Applied<Step> {
+        let all = fresh(publication, &begun.known).flat_map(|planned| &planned.deliveries);
+        for owed in all.skip(begun.written).take(FANOUT_SLICE) {
+            self.insert_owed(owed)?;
+        }
+        if begun.is_last() {
+            return self.finish(publication, &begun.known);
+        }
+        Ok(Step::Written(Begun { written: begun.written + FANOUT_SLICE, ..begun }))
+    }
+
+    fn finish(&mut self, publication: &Publication, known: &[Option<Published>]) -> Applied<Step> {
+        let mut events = Vec::with_capacity(known.len());
+        for (planned, known) in publication.events.iter().zip(known) {
+            if let Some(known) = known {
+                events.push(known.clone());
+                continue;
+            }
             self.db.send("DELETE FROM unfinished WHERE event = $1", &[planned.event.id.into()])?;
             for owed in &planned.deliveries {
                 self.rollup.note((owed.tenant, owed.lane.webhook), self.now, Noted::Accepted);

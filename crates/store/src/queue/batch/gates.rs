@@ -74,14 +74,11 @@ impl Tx<'_> {
 
     /// After an attempt of progress: writes when the next may be told, and moves what has become owed
     /// meanwhile behind that moment.
-    pub(super) fn close_gate(
-        &mut self,
-        settlement: &Settlement,
-        told: &mut Vec<Committed>,
-    ) -> Applied<()> {
+    pub(super) fn close_gate(&mut self, settlement: &Settlement) -> Applied<Vec<Committed>> {
         let owed = &settlement.owed;
-        let (Some(gate), Some(attempt)) = (owed.gate, &settlement.attempt) else { return Ok(()) };
-        let Some(until) = gate.closed_until(attempt.started_at) else { return Ok(()) };
+        let mut told = Vec::new();
+        let (Some(gate), Some(attempt)) = (owed.gate, &settlement.attempt) else { return Ok(told) };
+        let Some(until) = gate.closed_until(attempt.started_at) else { return Ok(told) };
         self.db.lock_gate(owed.lane.webhook, gate.job)?;
         self.db.send(CLOSE, &[owed.lane.webhook.into(), gate.job.into(), until.into()])?;
         for waiting in self.progress_of(owed, gate)? {
@@ -91,6 +88,6 @@ impl Tx<'_> {
                 told.push(Committed::Moved(later));
             }
         }
-        Ok(())
+        Ok(told)
     }
 }

@@ -1,8 +1,6 @@
 //! Maintenance: what is done when the committer has nothing else to do (and, in small shares, when it
 //! has), in steps of a few milliseconds, each inside a batch like any other work.
 
-use std::collections::HashSet;
-
 use tidings_core::delivery::{Owed, Status};
 use tidings_core::id::EventId;
 use tidings_core::settlement::Reason;
@@ -34,8 +32,6 @@ pub(crate) struct Upkeep {
     /// This node has written tallies since it last added them up; when it may do so again.
     pub(super) has_tallies: bool,
     pub(super) fold_at: Timestamp,
-    /// Events whose fan-out is being written: not to be withdrawn.
-    pub(crate) fanouts: HashSet<i64>,
     /// When to look again for deliveries that expired unseen.
     pub(super) expire_at: Timestamp,
     /// The retention pass that is under way.
@@ -150,9 +146,7 @@ impl Tx<'_> {
         }
         for row in self.db.rows("SELECT event FROM unfinished", &[])? {
             let event = row.fields().take()?;
-            if !self.upkeep.fanouts.contains(&event)
-                && self.db.abandoned(EventId::from_i64(event))?
-            {
+            if !self.fanouts.contains(&event) && self.db.abandoned(EventId::from_i64(event))? {
                 self.withdraw(event, STEP)?;
                 return Ok(true);
             }

@@ -7,15 +7,14 @@
 //! What each kind of work writes is the same for every database, in the SQL that they share; only how
 //! rows get there is a database's own ([`super::transaction`]).
 
-use std::sync::Arc;
+use std::collections::HashSet;
 
-use tidings_core::delivery::{Owed, Payload};
-use tidings_core::event::Event;
 use tidings_core::time::Timestamp;
 
 use self::fanout::{Fanout, Step};
 use self::maintain::{Maintained, Upkeep};
 use self::rollup::Rollup;
+use self::settle::Settled;
 use super::Job;
 use super::transaction::{Fault, Transaction, Trouble};
 use crate::change::{ChangeAnswer, PublishAnswer};
@@ -31,7 +30,7 @@ pub(super) mod fanout;
 mod gates;
 mod index;
 pub(super) mod maintain;
-mod publish;
+pub(super) mod publish;
 mod retention;
 pub(crate) mod rollup;
 pub(super) mod seen;
@@ -70,8 +69,7 @@ pub(crate) enum Work {
 #[derive(Debug)]
 pub(crate) enum Done {
     Published(PublishAnswer),
-    /// What the settlement changed: its own row, and what it announced.
-    Settled(Vec<Committed>),
+    Settled(Settled),
     Changed(ChangeAnswer, Vec<Committed>),
     Controlled(Vec<Committed>),
     Stepped(Step),
@@ -108,6 +106,8 @@ pub(super) struct Tx<'t> {
     db: &'t mut dyn Transaction,
     rollup: Rollup,
     upkeep: &'t mut Upkeep,
+    /// Events whose fan-out is being written: not to be withdrawn.
+    fanouts: &'t HashSet<i64>,
     now: Timestamp,
 }
 
@@ -116,12 +116,13 @@ pub(super) fn fill(
     db: &mut dyn Transaction,
     works: &[Work],
     upkeep: &mut Upkeep,
+    fanouts: &HashSet<i64>,
     now: Timestamp,
 ) -> Result<Vec<Result<Done, WriteError>>, Trouble> {
     if let Some(late) = db.meta().late {
         upkeep.marks.others_have(late);
     }
-    let mut tx = Tx { db, rollup: Rollup::default(), upkeep, now };
+    let mut tx = Tx { db, rollup: Rollup::default(), upkeep, fanouts, now };
     let mut done = Vec::with_capacity(works.len());
     for work in works {
         match tx.apply(work) {
@@ -180,10 +181,4 @@ impl Tx<'_> {
             None => Ok(None),
         }
     }
-}
-
-/// A row handed to the dispatcher, its event along with it.
-fn owed_with(owed: &Owed, event: &Arc<Event>) -> Owed {
-    let (event, direct) = (Arc::clone(event), owed.payload.direct().cloned());
-    Owed { payload: Payload::Held { event, direct }, ..owed.clone() }
 }

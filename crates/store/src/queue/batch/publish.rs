@@ -8,6 +8,7 @@ use super::rollup::Noted;
 use super::seen::{self, Kind, Seen};
 use super::{Applied, Tx};
 use crate::change::PublishAnswer;
+use crate::committed::Committed;
 use crate::queue::table::Table;
 
 /// What is known of a publication before it is written.
@@ -131,5 +132,22 @@ impl Tx<'_> {
             answer: &seen::encode(events),
         };
         seen::remember(self.db, &seen, self.now)
+    }
+}
+
+/// Tells of the events that were new, each before its deliveries.
+pub(crate) fn tell_published(
+    publication: Publication,
+    answer: &PublishAnswer,
+    told: &mut Vec<Committed>,
+) {
+    if answer.replayed {
+        return;
+    }
+    for (planned, published) in publication.events.into_iter().zip(&answer.events) {
+        if !published.duplicate {
+            told.push(Committed::Accepted(planned.event));
+            told.extend(planned.deliveries.into_iter().map(Committed::Owed));
+        }
     }
 }

@@ -1,17 +1,14 @@
 //! Settlements: what an attempt led to.
 
-use std::sync::Arc;
-
 use tidings_core::delivery::{Owed, Status};
 use tidings_core::id::{DeliveryId, WebhookId};
-use tidings_core::publication::Publication;
 use tidings_core::settlement::{Attempt, INACTIVE_MESSAGE, Reason, Settlement, Verdict};
 use tidings_core::time::Timestamp;
 
+use super::publish::tell_published;
 use super::rollup::Noted;
-use super::{Applied, Failure, Tx, owed_with};
+use super::{Applied, Failure, Tx};
 use crate::catalogue::webhooks;
-use crate::change::PublishAnswer;
 use crate::committed::Committed;
 use crate::queue::table::Table;
 
@@ -23,28 +20,44 @@ pub(super) struct End<'a> {
     pub at: Timestamp,
 }
 
+/// What a settlement changed. Mostly its own row and nothing else, which takes no list.
+#[derive(Debug)]
+pub(crate) struct Settled {
+    /// Told first: what has to wait behind its gate must know it before the gate is told to be free.
+    pub(crate) waiting: Vec<Committed>,
+    pub(crate) row: Committed,
+    /// What it switched off and announced.
+    pub(crate) more: Vec<Committed>,
+}
+
+impl Settled {
+    pub(crate) fn tell(self, told: &mut Vec<Committed>) {
+        told.extend(self.waiting);
+        told.push(self.row);
+        told.extend(self.more);
+    }
+}
+
 impl Tx<'_> {
     /// Writes a settlement; tells what it changed.
-    pub(super) fn settle(&mut self, settlement: &Settlement) -> Applied<Vec<Committed>> {
-        let mut told = Vec::with_capacity(1);
-        let settled = self.settle_row(settlement)?;
+    pub(super) fn settle(&mut self, settlement: &Settlement) -> Applied<Settled> {
+        let row = self.settle_row(settlement)?;
+        let mut more = Vec::new();
         // Nothing of it counts: whoever owns the lane now finds out for itself.
-        if let Committed::Late { lane, .. } = settled
+        if let Committed::Late { lane, .. } = row
             && self.db.is_shared()
             && !self.db.owns(lane)?
         {
-            return Ok(vec![settled]);
+            return Ok(Settled { waiting: Vec::new(), row, more });
         }
-        // Told first: what has to wait must know it before the gate is told to be free.
-        self.close_gate(settlement, &mut told)?;
-        told.push(settled);
+        let waiting = self.close_gate(settlement)?;
         if let Some(health) = &settlement.health {
             let doc = serde_json::to_string(health).expect("health has string keys only");
             let row = [settlement.owed.lane.webhook.into(), doc.as_str().into()];
             self.db.insert(Table::Health, &row)?;
         }
         if let Some(reason) = settlement.disable {
-            told.extend(self.disable(
+            more.extend(self.disable(
                 settlement.owed.lane.webhook,
                 reason,
                 settlement.settled_at,
@@ -52,12 +65,12 @@ impl Tx<'_> {
         }
         for publication in &settlement.announcements {
             match self.publish(publication) {
-                Ok(answer) => tell_published(publication, &answer, &mut told),
+                Ok(answer) => tell_published(publication.clone(), &answer, &mut more),
                 Err(Failure::Refused(error)) => tracing::warn!(%error, "announcement not written"),
                 Err(error) => return Err(error),
             }
         }
-        Ok(told)
+        Ok(Settled { waiting, row, more })
     }
 
     fn settle_row(&mut self, settlement: &Settlement) -> Applied<Committed> {
@@ -205,23 +218,5 @@ impl Tx<'_> {
             self.run(&statement)?;
         }
         Ok(Some(Committed::Disabled { webhook: id, revision: webhook.revision, reason }))
-    }
-}
-
-/// Tells of the events that were new, each before its deliveries.
-pub(crate) fn tell_published(
-    publication: &Publication,
-    answer: &PublishAnswer,
-    told: &mut Vec<Committed>,
-) {
-    if answer.replayed {
-        return;
-    }
-    for (planned, published) in publication.events.iter().zip(&answer.events) {
-        if !published.duplicate {
-            told.push(Committed::Accepted(Arc::clone(&planned.event)));
-            let owed = planned.deliveries.iter().map(|owed| owed_with(owed, &planned.event));
-            told.extend(owed.map(Committed::Owed));
-        }
     }
 }

@@ -52,7 +52,10 @@ pub(super) fn encode(works: &[Work], done: &[Result<Done, WriteError>]) -> Vec<u
             {
                 news.published(&fanout.publication, &answer.events);
             }
-            (_, Ok(Done::Settled(told))) => news.told(told),
+            (_, Ok(Done::Settled(settled))) => {
+                // Its own row is the owner's own doing, and so are those that wait behind its gate.
+                news.told(&settled.more);
+            }
             (_, Ok(Done::Changed(_, told) | Done::Controlled(told))) => {
                 news.has_changed = true;
                 news.told(told);

@@ -13,6 +13,7 @@ use std::sync::{Arc, Mutex, PoisonError, mpsc};
 use std::thread::JoinHandle;
 use std::time::Duration;
 
+use tidings_core::limits::{QUEUE_READERS, READERS};
 use tokio::sync::watch;
 
 use self::connect::Connect;
@@ -51,11 +52,9 @@ pub(crate) use fill::HOT;
 pub(crate) use schema::script;
 pub(crate) use write::Writing;
 
-/// Queries for people, at most so many and so long.
-const READERS: usize = 4;
+/// Queries for people, at most so long.
 const READ_PATIENCE: Duration = Duration::from_secs(1);
 /// Reads of the dispatcher and the sender have connections of their own.
-const QUEUE_READERS: usize = 2;
 const QUEUE_PATIENCE: Duration = Duration::from_secs(30);
 
 /// For whoever keeps the days, when the store is closed.

@@ -1,10 +1,8 @@
 //! What a transaction has not sent yet.
 
-use std::borrow::Cow;
-
 use tokio_postgres::types::ToSql;
 
-use super::columns::{self, Columns};
+use super::columns::Columns;
 use super::session::borrowed;
 use crate::queue::table::Table;
 use crate::value::Value;
@@ -15,23 +13,31 @@ pub(super) enum Op {
     Send(&'static str, Vec<Value>),
 }
 
+/// What a statement does.
+pub(super) enum Text {
+    Insert(Table),
+    Shared(&'static str),
+}
+
 /// One statement on its way.
 pub(super) struct Statement<'o> {
-    pub(super) sql: Cow<'static, str>,
+    pub(super) text: Text,
     pub(super) args: Vec<&'o (dyn ToSql + Sync)>,
 }
 
 impl Op {
-    pub(super) fn statements(&self, node: u16) -> Vec<Statement<'_>> {
+    pub(super) fn statements(&self) -> Vec<Statement<'_>> {
         match self {
             Self::Insert(group) => group
                 .iter()
                 .map(|(table, columns)| Statement {
-                    sql: columns::insert(table.spec(), node).into(),
+                    text: Text::Insert(*table),
                     args: columns.args(),
                 })
                 .collect(),
-            Self::Send(sql, args) => vec![Statement { sql: (*sql).into(), args: borrowed(args) }],
+            Self::Send(sql, args) => {
+                vec![Statement { text: Text::Shared(sql), args: borrowed(args) }]
+            }
         }
     }
 }

@@ -7,7 +7,9 @@ use tokio::task::JoinHandle;
 use tokio_postgres::types::ToSql;
 use tokio_postgres::{Client, Error, Statement};
 
+use super::columns;
 use super::connect::Connect;
+use crate::queue::table::Table;
 use crate::value::{Row, Value};
 
 /// Prepared statements of a session; composed queries have some hundred shapes at most.
@@ -17,6 +19,8 @@ pub(super) struct Session {
     pub(super) client: Client,
     pub(super) driver: JoinHandle<()>,
     statements: HashMap<Box<str>, Statement>,
+    /// Those that insert, by table.
+    inserts: [Option<Statement>; Table::COUNT],
 }
 
 /// Arguments as the driver takes them.
@@ -25,7 +29,8 @@ pub(super) type Args<'a> = [&'a (dyn ToSql + Sync)];
 impl Session {
     pub(super) async fn open(connect: &Connect, patience: Duration) -> Result<Self, Error> {
         let (client, driver) = connect.open(patience).await?;
-        Ok(Self { client, driver, statements: HashMap::new() })
+        let (statements, inserts) = (HashMap::new(), std::array::from_fn(|_| None));
+        Ok(Self { client, driver, statements, inserts })
     }
 
     /// The statement of this text.
@@ -38,6 +43,17 @@ impl Session {
         }
         let statement = self.client.prepare(sql).await?;
         self.statements.insert(sql.into(), statement.clone());
+        Ok(statement)
+    }
+
+    /// The statement that inserts what this node brings into a table. Its text, hundreds of bytes, is made
+    /// once, and neither made nor looked up again for each batch.
+    pub(super) async fn insert(&mut self, table: Table, node: u16) -> Result<Statement, Error> {
+        if let Some(statement) = &self.inserts[table as usize] {
+            return Ok(statement.clone());
+        }
+        let statement = self.client.prepare(&columns::insert(table.spec(), node)).await?;
+        self.inserts[table as usize] = Some(statement.clone());
         Ok(statement)
     }
 

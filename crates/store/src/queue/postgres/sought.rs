@@ -100,12 +100,12 @@ impl Gathered {
                 let owed = planned.flat_map(|one| &one.deliveries);
                 self.gates.extend(owed.filter_map(gate_of));
             }
-            Work::Fanout(fanout) => self.published(&fanout.publication),
+            Work::Fanout(fanout) if fanout.seeks() => self.published(&fanout.publication),
             Work::Job(Job::Maintain { .. }) | Work::Maintain => self.maintains = true,
             Work::Job(Job::Control { control: Control::Cancel { delivery, .. }, .. }) => {
                 self.cancels.push(delivery.as_i64());
             }
-            Work::Job(Job::Control { .. }) | Work::Fold => {}
+            Work::Job(Job::Control { .. }) | Work::Fanout(_) | Work::Fold => {}
         }
     }
 

@@ -10,6 +10,7 @@ use std::thread::JoinHandle;
 use std::time::Duration;
 
 use rusqlite::{Connection, params_from_iter};
+use tidings_core::limits::{QUEUE_READERS, READERS};
 use tokio::sync::watch;
 
 use self::checkpoint::Checkpoints;
@@ -44,11 +45,9 @@ const RENEWED_AT_ONCE: usize = 1 << 20;
 /// WAL-reset bug).
 const SQLITE_MIN: i32 = 3_051_003;
 const BUSY_TIMEOUT: Duration = Duration::from_secs(5);
-/// Queries for people, at most so many and so long.
-const READERS: usize = 4;
+/// Queries for people, at most so long.
 const READ_PATIENCE: Duration = Duration::from_secs(1);
 /// Reads of the dispatcher and the sender have connections of their own.
-const QUEUE_READERS: usize = 2;
 const QUEUE_PATIENCE: Duration = Duration::from_secs(30);
 
 pub(crate) struct Sqlite {

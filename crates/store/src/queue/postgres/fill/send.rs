@@ -9,7 +9,7 @@ use tokio_postgres::Error;
 
 use super::Filling;
 use crate::queue::postgres::connect::told;
-use crate::queue::postgres::pending::Statement;
+use crate::queue::postgres::pending::{Op, Statement, Text};
 use crate::queue::postgres::session::Session;
 use crate::queue::transaction::{Fault, Trouble};
 
@@ -55,9 +55,9 @@ impl Filling {
         let ops = std::mem::take(&mut self.pending);
         self.unsent_savepoint = false;
         let node = self.identity.node;
-        let statements: Vec<Statement<'_>> =
-            ops.iter().flat_map(|op| op.statements(node)).collect();
-        let sent = self.wait(async |session: &mut Session| run(session, &statements, commit).await);
+        let statements: Vec<Statement<'_>> = ops.iter().flat_map(Op::statements).collect();
+        let sent =
+            self.wait(async |session: &mut Session| run(session, node, &statements, commit).await);
         // Whoever happens to read is not the one who is at fault.
         sent.map_err(|trouble| match trouble.fault {
             Fault::Constraint => Trouble { fault: Fault::Raced, ..trouble },
@@ -68,12 +68,16 @@ impl Filling {
 
 async fn run(
     session: &mut Session,
+    node: u16,
     statements: &[Statement<'_>],
     commit: Option<&mut bool>,
 ) -> Result<Answered, Error> {
     let mut prepared = Vec::with_capacity(statements.len());
     for statement in statements {
-        prepared.push(session.prepare(&statement.sql).await?);
+        prepared.push(match statement.text {
+            Text::Insert(table) => session.insert(table, node).await?,
+            Text::Shared(sql) => session.prepare(sql).await?,
+        });
     }
     let mut running = Vec::with_capacity(statements.len());
     for (statement, prepared) in statements.iter().zip(&prepared) {
