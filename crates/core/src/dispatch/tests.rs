@@ -389,6 +389,22 @@ fn a_receiver_that_is_gone_is_switched_off_at_once() {
     assert!(stage.take_started().is_empty());
 }
 
+/// Of several attempts under way that all meet it, the first is told of.
+#[test]
+fn a_switch_off_is_told_once() {
+    let mut stage = Stage::new(Limits::default());
+    let webhook = stage.webhook(1, |settings| settings.concurrency = 3);
+    stage.owe(webhook, 0, 5);
+    let started = stage.take_started();
+    assert_eq!(started.len(), 3);
+    for owed in started {
+        stage.finish(owed, Met::Status { code: 410, retry_after: None });
+    }
+    let told = stage.news.iter().filter(|news| matches!(news, News::Disabled(_)));
+    assert_eq!(told.count(), 1);
+    assert!(stage.take_started().is_empty());
+}
+
 #[test]
 fn memory_holds_the_least_few_and_the_rest_is_paged() {
     let limits = Limits { lane_rows: 8, page_rows: 8, ..Limits::default() };

@@ -43,6 +43,8 @@ pub(super) struct WebhookLanes {
     id: WebhookId,
     revision: u32,
     paused: bool,
+    /// Its switch-off is being written.
+    is_switched_off: bool,
     pub(super) ordered: bool,
     concurrency: u32,
     rules: Arc<Rules>,
@@ -71,6 +73,7 @@ impl WebhookLanes {
             id: settings.id,
             revision: settings.revision,
             paused: settings.paused,
+            is_switched_off: false,
             ordered: settings.ordered,
             concurrency: settings.concurrency,
             rules: settings.rules,
@@ -95,6 +98,7 @@ impl WebhookLanes {
     pub(super) fn change(&mut self, settings: WebhookSettings) {
         self.revision = settings.revision;
         self.paused = settings.paused;
+        self.is_switched_off = false;
         self.ordered = settings.ordered;
         self.concurrency = settings.concurrency;
         self.rules = settings.rules;
@@ -161,7 +165,7 @@ impl WebhookLanes {
         now: Timestamp,
         outbox: &mut VecDeque<Command>,
     ) {
-        if self.paused || self.health.held_until(now).is_some() {
+        if self.paused || self.is_switched_off || self.health.held_until(now).is_some() {
             return;
         }
         let elsewhere = self.given_out + self.gates.waiting();
@@ -182,7 +186,7 @@ impl WebhookLanes {
         for owed in self.gates.open(now, held) {
             self.lane(owed.lane.slot).admit(owed, held);
         }
-        if self.paused {
+        if self.paused || self.is_switched_off {
             self.give_memory_back(held);
             return Turn::Idle;
         }
@@ -287,8 +291,8 @@ impl WebhookLanes {
         let mut news = Vec::new();
         let mut disable = None;
         let mut health = None;
-        // An outcome says nothing about settings that it did not meet.
-        if started_with == self.revision {
+        // An outcome says nothing about settings that it did not meet, and nothing more once it is off.
+        if started_with == self.revision && !self.is_switched_off {
             let (health_news, changed) = self.note_health(&judged, now);
             news.extend(health_news.map(News::Health));
             // There is no webhook to switch off, and an origin's health lives as long as its lanes.
@@ -300,8 +304,7 @@ impl WebhookLanes {
                     _ => None,
                 };
             }
-            // Nothing more while the switch-off is being written.
-            self.paused |= disable.is_some();
+            self.is_switched_off = disable.is_some();
             news.extend(disable.map(News::Disabled));
         }
         if let Verdict::End { status: Status::Failed, reason } = judged.verdict {

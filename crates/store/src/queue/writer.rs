@@ -34,6 +34,8 @@ const POISON_MS: i64 = 10_000;
 /// when there is more to do and a load as well.
 const MAINTAIN_AFTER_MS: i64 = 1_000;
 const MAINTAIN_SHARE_MS: i64 = 50;
+/// Rows that are indexed beside a load, for each millisecond of it: the rest waits until there is less.
+const INDEXED_PER_MS: i64 = 10;
 /// When it waits for what other nodes have under way, a few of their batches later.
 const OTHERS_MS: i64 = 10;
 

@@ -46,6 +46,8 @@ pub(crate) struct Maintained {
     pub(crate) told: Vec<Committed>,
     /// Whether there is more to do now.
     pub(crate) more: bool,
+    /// The most rows that it may have indexed.
+    pub(crate) indexed: i64,
     /// Whether there is when what others have under way is over.
     pub(crate) waits: bool,
 }
@@ -125,7 +127,9 @@ impl Tx<'_> {
         }
         let indexed = [self.index_deliveries()?, self.index_events()?, self.age_queue()?];
         Ok(match indexed {
-            _ if indexed.contains(&Indexed::More) => (Some(more), Indexed::More),
+            _ if indexed.contains(&Indexed::More) => {
+                (Some(Maintained { indexed: self.index_run(), ..more }), Indexed::More)
+            }
             _ if indexed.contains(&Indexed::Waits) => (None, Indexed::Waits),
             _ => (None, Indexed::All),
         })

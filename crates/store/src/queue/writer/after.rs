@@ -3,7 +3,7 @@
 
 use tidings_core::time::Timestamp;
 
-use super::{MAINTAIN_AFTER_MS, MAINTAIN_SHARE_MS, OTHERS_MS, Writer};
+use super::{INDEXED_PER_MS, MAINTAIN_AFTER_MS, MAINTAIN_SHARE_MS, OTHERS_MS, Writer};
 use crate::committed::Committed;
 use crate::error::WriteError;
 use crate::queue::Job;
@@ -118,7 +118,7 @@ impl<D: Database> Writer<D> {
         told.extend(step.told);
         let now = (self.committer.now)();
         self.maintain_at = match (step.more, load) {
-            (true, true) => now + MAINTAIN_SHARE_MS,
+            (true, true) => now + MAINTAIN_SHARE_MS.max(step.indexed / INDEXED_PER_MS),
             (true, false) => now,
             (false, _) if step.waits => now + OTHERS_MS,
             (false, _) => self.upkeep.next_at().max(now),
