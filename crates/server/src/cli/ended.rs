@@ -77,10 +77,7 @@ fn print(output: Output, moved: &Moved) -> Result<()> {
         Some("success") => paint.green(&status),
         _ => paint.red(&status),
     };
-    let attempts = match value["attempt_count"].as_u64() {
-        Some(1) => "1 attempt".to_owned(),
-        count => format!("{} attempts", count.unwrap_or_default()),
-    };
+    let attempts = attempts(value["attempt_count"].as_u64().unwrap_or_default());
     let (id, event) = (text("id"), text("event_type"));
     let to = text(if value["webhook_id"].is_null() { "url" } else { "webhook_id" });
     let error = value["error_message"].as_str().map(plain).unwrap_or_default();
@@ -88,7 +85,21 @@ fn print(output: Output, moved: &Moved) -> Result<()> {
     line(told.trim_end())
 }
 
+fn attempts(count: u64) -> String {
+    format!("{count} attempt{}", if count == 1 { "" } else { "s" })
+}
+
 /// Refused: asking again changes nothing. A server that restarts is waited for.
 fn is_final(error: &anyhow::Error) -> bool {
     error.downcast_ref::<Failure>().is_some_and(|failure| failure.status.is_client_error())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::attempts;
+
+    #[test]
+    fn one_attempt_is_one() {
+        assert_eq!([0, 1, 2].map(attempts), ["0 attempts", "1 attempt", "2 attempts"]);
+    }
 }
