@@ -181,6 +181,8 @@ impl LaneQueue {
         let mut rest = if all { None } else { Some((self.next_in_store, DeliveryId::from_i64(0))) };
         for row in rows {
             if paging.left_out.is_some_and(|left_out| left_out < row.key()) {
+                // It is the first that is not here.
+                rest = None;
                 break;
             }
             rest = rest.map(|_| row.key());
@@ -188,7 +190,8 @@ impl LaneQueue {
                 self.admit(row, held);
             }
         }
-        if let Some(key) = paging.left_out.or(rest) {
+        // A row of later that was left out says nothing of what lies behind the page.
+        if let Some(key) = paging.left_out.into_iter().chain(rest).min() {
             self.leave_out(key);
         }
     }

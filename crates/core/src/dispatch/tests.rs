@@ -3,6 +3,7 @@
 
 mod direct;
 mod gates;
+mod paging;
 mod shards;
 
 use std::collections::BTreeMap;
