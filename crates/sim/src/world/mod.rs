@@ -239,7 +239,7 @@ impl World {
                 Command::Attempt(owed) => self.attempt(owed)?,
                 Command::Settle { settlement, .. } => self.write(Write::Settle(settlement)),
                 Command::Drained { .. } => return Err("a shard went".to_owned()),
-                Command::Page { lane, limit } => {
+                Command::Page { lane, limit, .. } => {
                     self.summary.pages += 1;
                     let at = self.now + self.random.between(0, 20);
                     self.plan(at, Happening::ReadPage { lane, limit });

@@ -51,3 +51,50 @@ fn a_row_of_later_does_not_hold_up_what_lies_behind_a_page() {
     }
     assert_eq!(stage.ended.len(), 1_000, "all that was due, without an hour's wait");
 }
+
+/// Lanes that nothing comes out of have all of the memory.
+fn full(webhooks: i64) -> Stage {
+    let mut stage = Stage::new(Limits { held_rows: 64, ..Limits::default() });
+    for id in 1..=webhooks {
+        let webhook = stage.webhook(id, |_| {});
+        stage.owe(webhook, 0, 4);
+        stage.backlog(Lane { webhook, slot: 0 }, 1_000);
+        stage.run_a_while();
+    }
+    stage
+}
+
+impl Stage {
+    /// Like `run`, but gives up on what never ends.
+    fn run_a_while(&mut self) {
+        for _ in 0..100 {
+            let Some(command) = self.dispatcher.next_command(self.now) else { return };
+            self.obey(command);
+        }
+        panic!("{} pages, and no end", self.pages);
+    }
+}
+
+#[test]
+fn full_memory_is_not_read_into_again_and_again() {
+    let mut stage = full(8);
+    let (rows, _) = stage.dispatcher.held();
+    assert!((64..=64 + 8 * 16).contains(&rows), "{rows}");
+    // A webhook that answers still gets through, a few rows at a time.
+    let healthy = stage.webhook(99, |_| {});
+    stage.backlog(Lane { webhook: healthy, slot: 0 }, 1_000);
+    let before = stage.pages;
+    stage.run_a_while();
+    let mut read = stage.take_started();
+    read.retain(|owed| owed.lane.webhook == healthy);
+    while let Some(owed) = read.pop() {
+        stage
+            .dispatcher
+            .handle(Signal::Attempted(Box::new(stage.finished(owed, OK, 1))), stage.now);
+        stage.run_a_while();
+        read.extend(stage.take_started());
+    }
+    assert_eq!(stage.ended.len(), 1_000);
+    let pages = stage.pages - before;
+    assert!((1_000 / 16..1_000 / 8).contains(&pages), "{pages} pages for 1,000 rows");
+}
