@@ -13,6 +13,8 @@ pub struct Entry {
     pub accepted_at: Timestamp,
     /// Place in its lane: what an ordered webhook keeps to.
     pub place: (Timestamp, DeliveryId),
+    /// It is to be attempted from then on.
+    pub due: Timestamp,
     pub attempts_started: u32,
     /// An attempt is on the network now.
     pub running: bool,
@@ -40,6 +42,7 @@ impl Ledger {
             lane: owed.lane,
             accepted_at: now,
             place: owed.key(),
+            due: owed.not_before,
             attempts_started: 0,
             running: false,
             received: false,
@@ -129,6 +132,35 @@ impl Ledger {
         if let Some(entry) = self.entries.get_mut(&owed.id) {
             entry.place = owed.key();
         }
+        self.due(owed);
+    }
+
+    /// It is still owed, and due at another time.
+    pub fn due(&mut self, owed: &Owed) {
+        if let Some(entry) = self.entries.get_mut(&owed.id) {
+            entry.due = owed.not_before;
+        }
+    }
+
+    /// Of each lane what is due next; of an ordered one, its head.
+    pub fn due_by_lane(
+        &self,
+        is_ordered: impl Fn(WebhookId) -> bool,
+    ) -> BTreeMap<Lane, (DeliveryId, Timestamp)> {
+        let mut next = BTreeMap::new();
+        for (&id, entry) in self.entries.iter().filter(|(_, entry)| entry.ended.is_none()) {
+            let ordered = is_ordered(entry.lane.webhook);
+            let turn = if ordered { entry.place } else { (entry.due, id) };
+            let least = next.entry(entry.lane).or_insert((turn, id, entry.due));
+            *least = (*least).min((turn, id, entry.due));
+        }
+        next.into_iter().map(|(lane, (_, id, due))| (lane, (id, due))).collect()
+    }
+
+    /// Whether an attempt of this lane is on the network.
+    #[must_use]
+    pub fn is_running(&self, lane: Lane) -> bool {
+        self.entries.values().any(|entry| entry.running && entry.lane == lane)
     }
 
     /// The receiver's 2xx was settled after its webhook had gone, or something newer had its place: it
@@ -142,9 +174,9 @@ impl Ledger {
     }
 
     /// A person sends it again: it is owed once more, behind everything else.
-    pub fn sent_again(&mut self, id: DeliveryId) {
+    pub fn sent_again(&mut self, id: DeliveryId, now: Timestamp) {
         if let Some(entry) = self.entries.get_mut(&id) {
-            entry.ended = None;
+            (entry.ended, entry.due) = (None, now);
         }
     }
 

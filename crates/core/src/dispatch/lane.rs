@@ -42,10 +42,18 @@ struct Paging {
     left_out: Option<(Timestamp, DeliveryId)>,
 }
 
+/// A page to be read: the least `limit` rows of the store, `known` of which may be in memory already.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Wanted {
+    pub(super) limit: usize,
+    pub(super) known: usize,
+}
+
 /// A lane may hold so many rows even when memory is short: those of hung webhooks must not keep a
 /// healthy one from having any.
 const LANE_ROWS_MIN: usize = 16;
-/// A dirty lane is paged when it has no more rows than this share of a page left.
+/// A dirty lane is paged when it has no more rows than this share of a page left, or of what it may take
+/// in when memory is short: what is read in vain would be asked for again at once.
 const LOW_WATER_SHARE: usize = 4;
 
 impl LaneQueue {
@@ -142,20 +150,22 @@ impl LaneQueue {
         }
     }
 
-    /// How many rows to read now, if any.
+    /// How many rows to read now, if any, besides the `elsewhere` that are given out or at a gate.
     pub(super) fn wanted_page(
         &mut self,
         page_rows: usize,
-        in_flight: usize,
+        elsewhere: usize,
         now: Timestamp,
-    ) -> Option<usize> {
-        let low = self.rows.len() <= page_rows / LOW_WATER_SHARE;
+        held: &Held,
+    ) -> Option<Wanted> {
+        let room = held.rows_max.saturating_sub(held.rows).max(LANE_ROWS_MIN).min(page_rows);
+        let low = self.rows.len() <= room / LOW_WATER_SHARE;
         if !self.dirty || self.paging.is_some() || !low || self.next_in_store > now {
             return None;
         }
         self.paging = Some(Paging::default());
-        // The least rows of the store are partly here or in flight already.
-        Some(page_rows + self.rows.len() + in_flight)
+        let known = self.rows.len() + elsewhere;
+        Some(Wanted { limit: known + room, known })
     }
 
     /// When the lane should be looked at for rows that are only in the store.
@@ -181,6 +191,8 @@ impl LaneQueue {
         let mut rest = if all { None } else { Some((self.next_in_store, DeliveryId::from_i64(0))) };
         for row in rows {
             if paging.left_out.is_some_and(|left_out| left_out < row.key()) {
+                // It is the first that is not here.
+                rest = None;
                 break;
             }
             rest = rest.map(|_| row.key());
@@ -188,7 +200,8 @@ impl LaneQueue {
                 self.admit(row, held);
             }
         }
-        if let Some(key) = paging.left_out.or(rest) {
+        // A row of later that was left out says nothing of what lies behind the page.
+        if let Some(key) = paging.left_out.into_iter().chain(rest).min() {
             self.leave_out(key);
         }
     }

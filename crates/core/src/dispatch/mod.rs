@@ -94,8 +94,9 @@ pub enum Command {
     Attempt(Owed),
     /// Write this. Answered by [`Signal::Settled`].
     Settle { settlement: Box<Settlement>, news: Vec<News> },
-    /// Read the least `limit` rows of the lane. Answered by [`Signal::Paged`] or `PageFailed`.
-    Page { lane: Lane, limit: usize },
+    /// Read the least `limit` rows of the lane. Fewer will do, but more than the `known`, which may all
+    /// be in memory already. Answered by [`Signal::Paged`] or `PageFailed`.
+    Page { lane: Lane, limit: usize, known: usize },
     /// Nothing is given out any more in a shard that was taken away.
     Drained { shard: u8 },
 }
@@ -378,7 +379,7 @@ impl Dispatcher {
         if !self.shards.open.has(shard::of(id)) {
             return;
         }
-        lanes.request_pages(self.limits.page_rows, now, &mut self.outbox);
+        lanes.request_pages(self.limits.page_rows, now, &self.held, &mut self.outbox);
         match lanes.take_turn(now, slow_allowed, &mut self.held) {
             Turn::Attempt(owed) => {
                 let revision = lanes.revision();

@@ -3,6 +3,7 @@
 
 mod direct;
 mod gates;
+mod paging;
 mod shards;
 
 use std::collections::BTreeMap;
@@ -63,23 +64,27 @@ impl Stage {
     /// Carries out everything but attempts, which are collected in `started`.
     fn run(&mut self) {
         while let Some(command) = self.dispatcher.next_command(self.now) {
-            match command {
-                Command::Attempt(owed) => self.started.push(owed),
-                Command::Settle { settlement, news } => {
-                    self.news.extend(news);
-                    self.commit(*settlement);
-                }
-                Command::Page { lane, limit } => {
-                    self.pages += 1;
-                    let of_lane =
-                        self.rows.range((lane, Timestamp::default(), DeliveryId::from_i64(0))..);
-                    let of_lane = of_lane.take_while(|((other, ..), _)| *other == lane);
-                    let rows: Vec<Owed> = of_lane.map(|(_, row)| row.clone()).take(limit).collect();
-                    let all = rows.len() < limit;
-                    self.dispatcher.handle(Signal::Paged { lane, rows, all }, self.now);
-                }
-                Command::Drained { shard } => self.drained.push(shard),
+            self.obey(command);
+        }
+    }
+
+    fn obey(&mut self, command: Command) {
+        match command {
+            Command::Attempt(owed) => self.started.push(owed),
+            Command::Settle { settlement, news } => {
+                self.news.extend(news);
+                self.commit(*settlement);
             }
+            Command::Page { lane, limit, .. } => {
+                self.pages += 1;
+                let of_lane =
+                    self.rows.range((lane, Timestamp::default(), DeliveryId::from_i64(0))..);
+                let of_lane = of_lane.take_while(|((other, ..), _)| *other == lane);
+                let rows: Vec<Owed> = of_lane.map(|(_, row)| row.clone()).take(limit).collect();
+                let all = rows.len() < limit;
+                self.dispatcher.handle(Signal::Paged { lane, rows, all }, self.now);
+            }
+            Command::Drained { shard } => self.drained.push(shard),
         }
     }
 

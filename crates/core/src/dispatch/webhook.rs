@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
 
 use super::gates::Gates;
-use super::lane::{Head, LaneQueue};
+use super::lane::{Head, LaneQueue, Wanted};
 use super::pace::Pace;
 use super::running::Running;
 use super::{Command, DISABLED_FAILING, DISABLED_GONE, Finished, Held, News, WebhookSettings};
@@ -163,6 +163,7 @@ impl WebhookLanes {
         &mut self,
         page_rows: usize,
         now: Timestamp,
+        held: &Held,
         outbox: &mut VecDeque<Command>,
     ) {
         if self.paused || self.is_switched_off || self.health.held_until(now).is_some() {
@@ -170,9 +171,10 @@ impl WebhookLanes {
         }
         let elsewhere = self.given_out + self.gates.waiting();
         for (&slot, lane) in &mut self.lanes {
-            if let Some(limit) = lane.wanted_page(page_rows, elsewhere, now) {
+            if let Some(Wanted { limit, known }) = lane.wanted_page(page_rows, elsewhere, now, held)
+            {
                 let lane = Lane { webhook: self.id, slot };
-                outbox.push_back(Command::Page { lane, limit });
+                outbox.push_back(Command::Page { lane, limit, known });
             }
         }
     }

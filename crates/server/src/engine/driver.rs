@@ -101,7 +101,7 @@ impl Driver {
         match command {
             Command::Attempt(owed) => self.attempt(owed),
             Command::Settle { settlement, news } => self.settle(settlement, &news, now),
-            Command::Page { lane, limit } => self.pager.ask(lane, limit),
+            Command::Page { lane, limit, known } => self.pager.ask(lane, (limit, known)),
             Command::Drained { shard } => self.parts.membership.drained(shard),
         }
     }

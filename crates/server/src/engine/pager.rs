@@ -17,7 +17,7 @@ const LANES_FEW: usize = 8;
 
 /// Where pages are asked for. What can wait here is bounded by the lanes: each is read once at a time.
 #[derive(Debug)]
-pub(super) struct Pager(mpsc::UnboundedSender<(Lane, usize)>);
+pub(super) struct Pager(mpsc::UnboundedSender<(Lane, (usize, usize))>);
 
 impl Pager {
     /// Reads until this is dropped.
@@ -26,28 +26,25 @@ impl Pager {
         tokio::spawn(async move {
             let mut lanes = Vec::with_capacity(PAGES_AT_ONCE);
             while asked.recv_many(&mut lanes, PAGES_AT_ONCE).await > 0 {
-                shorten(&mut lanes);
-                read(&parts, &lanes).await;
+                read(&parts, &shorten(&lanes)).await;
                 lanes.clear();
             }
         });
         Self(ask)
     }
 
-    pub(super) fn ask(&self, lane: Lane, limit: usize) {
-        let _ = self.0.send((lane, limit));
+    pub(super) fn ask(&self, lane: Lane, (limit, known): (usize, usize)) {
+        let _ = self.0.send((lane, (limit, known)));
     }
 }
 
 /// Many long pages at once would take more memory than rows may have; a lane that has more is asked for
 /// again when these are given out.
-fn shorten(lanes: &mut [(Lane, usize)]) {
-    if lanes.len() > LANES_FEW {
-        // What is here already is in the limit, on top of a page.
-        lanes
-            .iter_mut()
-            .for_each(|(_, limit)| *limit -= (PAGE_ROWS - PAGE_ROWS_FEW).min(*limit - 1));
-    }
+fn shorten(lanes: &[(Lane, (usize, usize))]) -> Vec<(Lane, usize)> {
+    let fresh_max = if lanes.len() > LANES_FEW { PAGE_ROWS_FEW } else { PAGE_ROWS };
+    let short =
+        |&(lane, (limit, known)): &(Lane, (usize, usize))| (lane, limit.min(known + fresh_max));
+    lanes.iter().map(short).collect()
 }
 
 async fn read(parts: &Parts, lanes: &[(Lane, usize)]) {

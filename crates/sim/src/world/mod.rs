@@ -5,29 +5,29 @@ mod cast;
 mod direct;
 mod end;
 mod jobs;
+mod late;
 mod people;
+mod publish;
 
 use std::collections::{BinaryHeap, HashMap, VecDeque};
 use std::sync::Arc;
 
-use bytes::Bytes;
 use tidings_core::delivery::{Lane, Owed, Status};
 use tidings_core::dispatch::{Command, DirectLimits, Dispatcher, Finished, Limits, Signal};
-use tidings_core::event::Event;
 use tidings_core::fanout::Index;
 use tidings_core::id::{IdSource, WebhookId};
 use tidings_core::jobs::Job;
-use tidings_core::publication::{PlannedEvent, Publication};
+use tidings_core::publication::Publication;
 use tidings_core::settlement::{Settlement, Verdict};
 use tidings_core::time::{DAY_MS, HOUR_MS, MINUTE_MS, Timestamp};
 use tidings_core::verdict::Met;
 use tidings_core::webhook::RateLimit;
-use tidings_store::catalogue::tenants::DEFAULT;
 use tidings_store::catalogue::webhooks;
 use tidings_store::{Change, Committed, Control};
 
 use agenda::{Due, Happening};
 use cast::{Hook, attempt_of, draw_webhook, settings_of};
+use late::Patience;
 
 use crate::Violation;
 use crate::disk::{Disk, Place};
@@ -84,6 +84,7 @@ struct World {
     ledger: Ledger,
     jobs: Vec<Job>,
     gates: Gates,
+    patience: Patience,
     summary: Summary,
     healed: bool,
 }
@@ -111,6 +112,7 @@ impl World {
             ledger: Ledger::default(),
             jobs: Vec::new(),
             gates: Gates::default(),
+            patience: Patience::default(),
             summary: Summary::default(),
             healed: false,
             random: random.clone(),
@@ -129,6 +131,10 @@ impl World {
         // Nor with these, for its sake.
         if seed % 4 != 3 {
             world.plan_jobs(&mut random);
+        }
+        // Without jobs, whose reports would wake every lane; and 39 is not among these.
+        if seed % 8 == 3 {
+            world.plan_floods(&mut random);
         }
         world
     }
@@ -183,6 +189,7 @@ impl World {
             if at.since(START) > LIVENESS_MS {
                 break;
             }
+            self.check_lateness(at)?;
             self.now = self.now.max(at);
             self.disk.set_time(self.now);
             if next == Some(at)
@@ -205,6 +212,7 @@ impl World {
             Happening::AttemptDone(finished) => {
                 let success = matches!(finished.met, Met::Status { code: 200..=299, .. });
                 self.ledger.finished(finished.owed.id, success);
+                self.patience.works(finished.owed.lane, self.now);
                 self.gates.finished(finished.owed.id);
                 self.signal(Signal::Attempted(finished));
             }
@@ -231,7 +239,7 @@ impl World {
                 Command::Attempt(owed) => self.attempt(owed)?,
                 Command::Settle { settlement, .. } => self.write(Write::Settle(settlement)),
                 Command::Drained { .. } => return Err("a shard went".to_owned()),
-                Command::Page { lane, limit } => {
+                Command::Page { lane, limit, .. } => {
                     self.summary.pages += 1;
                     let at = self.now + self.random.between(0, 20);
                     self.plan(at, Happening::ReadPage { lane, limit });
@@ -267,30 +275,6 @@ impl World {
         self.waiting.push_back(write);
         let at = self.now + self.random.between(0, 15);
         self.plan(at, Happening::Commit);
-    }
-
-    fn publish(&mut self) {
-        for _ in 0..self.random.between(1, 6) {
-            let key = self.random.once_in(2).then(|| format!("key-{}", self.random.between(1, 3)));
-            let delay = if self.random.once_in(10) { self.random.between(0, HOUR_MS) } else { 0 };
-            let expires = self.random.once_in(10).then(|| self.now + delay + 30 * MINUTE_MS);
-            let event = Arc::new(Event {
-                id: self.ids.next(self.now),
-                tenant: DEFAULT,
-                client_id: None,
-                event_type: "sim.event".into(),
-                timestamp: self.now,
-                ordering_key: key.map(Into::into),
-                deliver_at: (delay > 0).then(|| self.now + delay),
-                expires_at: expires,
-                data: Bytes::from_static(b"{\"a\":1}"),
-            });
-            let mut deliveries = self.index.plan(&event, &self.ids, self.now);
-            deliveries.extend(self.owe_directly(&event));
-            let planned = PlannedEvent { event, fingerprint: [0; 16], deliveries };
-            let publication = Publication { tenant: DEFAULT, key: None, events: vec![planned] };
-            self.write(Write::Publish(publication));
-        }
     }
 
     fn commit(&mut self) -> Result<(), String> {
@@ -336,6 +320,7 @@ impl World {
                 Committed::Owed(owed) => self.signal(Signal::Owed(owed)),
                 Committed::Moved(owed) => self.moved(owed),
                 Committed::Settled { lane, id, again } => {
+                    again.iter().for_each(|owed| self.ledger.due(owed));
                     self.signal(Signal::Settled { lane, id, again });
                 }
                 Committed::Late { lane, id } => {

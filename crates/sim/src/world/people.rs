@@ -46,7 +46,7 @@ impl World {
         let control = Control::RetryNow { tenant: DEFAULT, delivery, more: 1 };
         let done = self.disk.run(|store| async move { store.control(control).await });
         if done.is_ok() {
-            self.ledger.sent_again(delivery);
+            self.ledger.sent_again(delivery, self.now);
             let owed = |c: &Committed| matches!(c, Committed::Owed(o) if o.id == delivery);
             let told = self.disk.told_until(owed);
             self.hear(told)?;
