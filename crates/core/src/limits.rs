@@ -8,8 +8,8 @@ use crate::time::{DAY_MS, HOUR_MS, SECOND_MS};
 pub const REQUEST_BODY_BYTES_MAX: usize = 1 << 20;
 /// Events in one batch publish.
 pub const BATCH_EVENTS_MAX: usize = 1_000;
-/// Deliveries of one such list: 40 MB while they are written, and a second; a million took 250 MB and 25 s. One
-/// event has as many as there are webhooks.
+/// Deliveries of one such list: 40 MB while they are written, and a second; a million took 250 MB and 25 s.
+/// One event has as many as there are webhooks.
 pub const LIST_DELIVERIES_MAX: usize = 100_000;
 /// Items of one page of a list, when it does not say, and at most.
 pub const PAGE_ITEMS_DEFAULT: u32 = 50;

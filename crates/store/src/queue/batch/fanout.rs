@@ -25,7 +25,7 @@ pub(crate) struct Fanout {
     pub(crate) answer: Answer<PublishAnswer>,
     /// From its first slice on.
     pub(crate) begun: Option<Begun>,
-    #[expect(dead_code, reason = "given back when it is dropped")]
+    /// Given back when it is over.
     pub(crate) room: Room,
 }
 

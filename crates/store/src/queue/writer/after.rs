@@ -96,7 +96,9 @@ impl<D: Database> Writer<D> {
             return self.fanouts.push_back(fanout);
         }
         self.forget(&fanout);
-        let Fanout { publication, mut answer, .. } = *fanout;
+        let Fanout { publication, mut answer, room, .. } = *fanout;
+        // First, for whoever is answered may publish again before this thread goes on.
+        drop(room);
         answer.send(match done {
             Ok(Done::Stepped(Step::Finished(published))) => {
                 tell_published(publication, &published, told);
