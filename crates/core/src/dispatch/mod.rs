@@ -12,9 +12,9 @@
 //! when they have been idle for a while, for nobody takes leave of them.
 
 mod gates;
+mod in_flight;
 mod lane;
 mod pace;
-mod running;
 mod shards;
 mod webhook;
 
@@ -47,7 +47,8 @@ pub enum Signal {
     Webhook(Box<WebhookSettings>),
     /// A webhook is deleted or inactive: its deliveries end elsewhere.
     WebhookGone(WebhookId),
-    /// A lane has rows in the store, the first of them ready at `next` (start-up).
+    /// A lane has rows in the store that were not announced, the first of them ready at `next`: found
+    /// at the start or with a shard, or another node has committed them.
     Waiting { lane: Lane, next: Timestamp },
     /// A row was committed: a new delivery, or one that a person sends again.
     Owed(Owed),

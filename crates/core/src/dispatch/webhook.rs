@@ -4,9 +4,10 @@ use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
 
 use super::gates::Gates;
+use super::in_flight::InFlight;
 use super::lane::{Head, LaneQueue, Wanted};
 use super::pace::Pace;
-use super::running::Running;
+
 use super::{Command, DISABLED_FAILING, DISABLED_GONE, Finished, Held, News, WebhookSettings};
 use crate::delivery::{Lane, Owed, Status};
 use crate::direct::is_lane;
@@ -54,7 +55,7 @@ pub(super) struct WebhookLanes {
     window: u32,
     /// It has succeeded, and not timed out since.
     has_answered: bool,
-    running: Running,
+    in_flight: InFlight,
     /// Deliveries given out and not settled: their rows are still in the store.
     given_out: usize,
     lanes: BTreeMap<u8, LaneQueue>,
@@ -79,7 +80,7 @@ impl WebhookLanes {
             wait_until: Timestamp::default(),
             window: WINDOW_START,
             has_answered: false,
-            running: Running::default(),
+            in_flight: InFlight::default(),
             given_out: 0,
             lanes: BTreeMap::new(),
             gates: Gates::default(),
@@ -198,7 +199,7 @@ impl WebhookLanes {
             return Turn::Wait(self.wait_until);
         }
         let most = if self.health.is_probing() { 1 } else { self.concurrency.min(self.window) };
-        if self.running.count() >= most {
+        if self.in_flight.count() >= most {
             return Turn::Idle;
         }
         if let Some(until) = self.pace.held_until(now) {
@@ -235,7 +236,7 @@ impl WebhookLanes {
             return Turn::Expired(owed);
         }
         self.pace.spend(now);
-        self.running.started(owed.id, now);
+        self.in_flight.started(owed.id, now);
         Turn::Attempt(owed)
     }
 
@@ -264,7 +265,7 @@ impl WebhookLanes {
     /// The last slots are for webhooks that have answered and have no attempt hanging; any other may
     /// have one attempt there, to show what it is.
     fn may_use_the_last_slots(&mut self, now: Timestamp) -> bool {
-        self.running.count() == 0 || (self.has_answered && !self.running.is_slow(now))
+        self.in_flight.count() == 0 || (self.has_answered && !self.in_flight.is_slow(now))
     }
 
     fn give_memory_back(&mut self, held: &mut Held) {
@@ -354,9 +355,9 @@ impl WebhookLanes {
         self.lane(owed.lane.slot).head.filter(|head| head.id == owed.id).map(|head| head.since)
     }
 
-    /// An attempt left the network.
-    pub(super) fn slot_free(&mut self, id: DeliveryId) {
-        self.running.ended(id);
+    /// An attempt left the network, which began then.
+    pub(super) fn slot_free(&mut self, id: DeliveryId) -> Option<Timestamp> {
+        self.in_flight.ended(id)
     }
 
     /// A row left the queue, or its place in it.
