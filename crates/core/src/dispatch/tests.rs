@@ -384,6 +384,21 @@ fn retry_after_pauses_the_whole_webhook() {
 }
 
 #[test]
+fn a_success_that_was_under_way_ends_no_pause() {
+    let mut stage = Stage::new(Limits::default());
+    let webhook = stage.webhook(1, |settings| settings.concurrency = 2);
+    stage.owe(webhook, 0, 4);
+    let mut started = stage.take_started();
+    let asks = Met::Status { code: 429, retry_after: Some(RetryAfter::Seconds(60)) };
+    stage.finish(started.remove(0), asks);
+    stage.finish(started.remove(0), OK);
+    stage.pass(59 * SECOND_MS);
+    assert!(stage.take_started().is_empty());
+    stage.pass(SECOND_MS);
+    assert!(!stage.take_started().is_empty());
+}
+
+#[test]
 fn a_receiver_that_is_gone_is_switched_off_at_once() {
     let mut stage = Stage::new(Limits::default());
     let webhook = stage.webhook(1, |settings| settings.concurrency = 1);

@@ -254,10 +254,7 @@ impl WebhookLanes {
                 Some(owed) => Some(owed.not_before.min(owed.expires_at.unwrap_or(Timestamp::MAX))),
                 None => lane.store_due(),
             };
-            soonest = match (soonest, due) {
-                (Some(a), Some(b)) => Some(a.min(b)),
-                (a, b) => a.or(b),
-            };
+            soonest = soonest.into_iter().chain(due).min();
         }
         Err(soonest)
     }
@@ -282,7 +279,7 @@ impl WebhookLanes {
         now: Timestamp,
     ) -> (Settlement, Vec<News>) {
         let Finished { owed, attempt, met, rules } = finished;
-        self.slot_free(owed.id);
+        let began = self.slot_free(owed.id).unwrap_or(now);
         let head_since = self.head_since(&owed);
         let rules = rules.as_ref().unwrap_or(&self.rules);
         let judged = verdict::judge(&owed, rules, met, now, head_since);
@@ -292,7 +289,7 @@ impl WebhookLanes {
         let mut health = None;
         // An outcome says nothing about settings that it did not meet.
         if started_with == self.revision {
-            let (health_news, changed) = self.note_health(&judged, now);
+            let (health_news, changed) = self.note_health(&judged, began, now);
             news.extend(health_news.map(News::Health));
             // There is no webhook to switch off, and an origin's health lives as long as its lanes.
             if !self.is_direct() {
@@ -325,14 +322,15 @@ impl WebhookLanes {
     fn note_health(
         &mut self,
         judged: &verdict::Judged,
+        began: Timestamp,
         now: Timestamp,
     ) -> (Option<HealthNews>, bool) {
         if let Some(until) = judged.pause_until {
             self.health.on_pause(until);
         }
         match judged.charge {
-            Charge::Success => self.health.on_success(now),
-            Charge::Failure => (self.health.on_failure(now), true),
+            Charge::Success => self.health.on_success(began, now),
+            Charge::Failure => (self.health.on_failure(began, now), true),
             Charge::None => (None, judged.pause_until.is_some()),
         }
     }
