@@ -21,9 +21,8 @@ mod webhook;
 #[cfg(test)]
 mod tests;
 
-use std::cmp::Reverse;
 use std::collections::hash_map::{Entry, HashMap};
-use std::collections::{BinaryHeap, VecDeque};
+use std::collections::{BTreeSet, VecDeque};
 use std::sync::Arc;
 
 use crate::delivery::{Lane, Owed, Payload, Status};
@@ -244,8 +243,8 @@ pub struct Dispatcher {
     ring: VecDeque<WebhookId>,
     /// Slow webhooks that were refused one of the last slots; back into the ring when slots are free.
     refused: Vec<WebhookId>,
-    /// When to look at a webhook again. May hold outdated entries; `WebhookLanes::timer` is the truth.
-    timers: BinaryHeap<Reverse<(Timestamp, WebhookId)>>,
+    /// When to look at a webhook again: what `WebhookLanes::timer` says, in order.
+    timers: BTreeSet<(Timestamp, WebhookId)>,
     flights: HashMap<DeliveryId, Flight>,
     /// Attempts on the network: flights that are not `attempted`.
     in_flight: usize,
@@ -267,7 +266,7 @@ impl Dispatcher {
             webhooks: HashMap::new(),
             ring: VecDeque::new(),
             refused: Vec::new(),
-            timers: BinaryHeap::new(),
+            timers: BTreeSet::new(),
             flights: HashMap::new(),
             in_flight: 0,
             held: Held {
@@ -335,7 +334,7 @@ impl Dispatcher {
     /// When to call again if no signal comes before.
     #[must_use]
     pub fn wake_at(&self) -> Option<Timestamp> {
-        self.timers.peek().map(|Reverse((at, _))| *at)
+        self.timers.first().map(|(at, _)| *at)
     }
 
     /// Attempts on the network.
@@ -423,6 +422,9 @@ impl Dispatcher {
     fn webhook_gone(&mut self, id: WebhookId) {
         if let Some(mut lanes) = self.webhooks.remove(&id) {
             lanes.release_all(&mut self.held);
+            if let Some(at) = lanes.timer {
+                self.timers.remove(&(at, id));
+            }
         }
     }
 
@@ -603,26 +605,23 @@ impl Dispatcher {
     fn wake_later(&mut self, id: WebhookId, at: Timestamp) {
         let Some(lanes) = self.webhooks.get_mut(&id) else { return };
         if lanes.timer.is_none_or(|timer| at < timer) {
-            lanes.timer = Some(at);
-            self.timers.push(Reverse((at, id)));
+            if let Some(later) = lanes.timer.replace(at) {
+                self.timers.remove(&(later, id));
+            }
+            self.timers.insert((at, id));
         }
     }
 
     fn fire_timers(&mut self, now: Timestamp) {
-        while let Some(&Reverse((at, id))) = self.timers.peek() {
-            if at > now {
-                return;
-            }
-            self.timers.pop();
+        while let Some(&(at, id)) = self.timers.first().filter(|(at, _)| *at <= now) {
+            self.timers.remove(&(at, id));
             let Some(lanes) = self.webhooks.get_mut(&id) else { continue };
-            if lanes.timer == Some(at) {
-                lanes.timer = None;
-                match lanes.is_forgettable().then(|| lanes.held_until(now)) {
-                    None => self.ring_up(id),
-                    Some(None) => drop(self.webhooks.remove(&id)),
-                    // What was learnt is needed until then.
-                    Some(Some(until)) => self.wake_later(id, until),
-                }
+            lanes.timer = None;
+            match lanes.is_forgettable().then(|| lanes.held_until(now)) {
+                None => self.ring_up(id),
+                Some(None) => drop(self.webhooks.remove(&id)),
+                // What was learnt is needed until then.
+                Some(Some(until)) => self.wake_later(id, until),
             }
         }
     }
