@@ -88,27 +88,36 @@ impl Health {
         matches!(self.breaker, Breaker::Open { .. })
     }
 
-    /// Notes a success. Returns what to tell; `changed` says whether there is anything to write.
-    pub fn on_success(&mut self, now: Timestamp) -> (Option<HealthNews>, bool) {
+    /// Notes the success of an attempt that began then. Returns what to tell; `changed` says whether
+    /// there is anything to write.
+    pub fn on_success(&mut self, began: Timestamp, now: Timestamp) -> (Option<HealthNews>, bool) {
         self.count(now, false);
-        let worth_telling = self.is_probing() || self.warnings > 0;
-        let changed =
-            self.failures_in_a_row > 0 || self.is_probing() || self.paused_until.is_some();
-        if changed {
-            let window = self.window;
-            let last_failure_at = self.last_failure_at;
-            *self = Self { window, last_failure_at, ..Self::default() };
+        let stays_open = self.is_probing() && !self.is_probe(began);
+        let was_told = self.is_probing() || self.warnings > 0;
+        let next = Self {
+            window: self.window,
+            last_failure_at: self.last_failure_at,
+            breaker: if stays_open { self.breaker } else { Breaker::Closed },
+            // A pause is a floor: what was under way does not end it.
+            paused_until: self.paused_until.filter(|&until| began < until),
+            ..Self::default()
+        };
+        let changed = next != *self;
+        if self.is_probing() && !stays_open {
+            // Its failures are of before: with them the next would open it again at once.
+            self.window = Window::default();
         }
-        (worth_telling.then_some(HealthNews::Recovered), changed)
+        *self = Self { window: self.window, ..next };
+        ((was_told && !stays_open).then_some(HealthNews::Recovered), changed)
     }
 
-    /// Notes a failure that is the receiver's own.
-    pub fn on_failure(&mut self, now: Timestamp) -> Option<HealthNews> {
+    /// Notes a failure, that is the receiver's own, of an attempt that began then.
+    pub fn on_failure(&mut self, began: Timestamp, now: Timestamp) -> Option<HealthNews> {
         self.count(now, true);
         self.failures_in_a_row = self.failures_in_a_row.saturating_add(1);
         self.last_failure_at = Some(now);
         let since = *self.failing_since.get_or_insert(now);
-        let opened = self.trip(now);
+        let opened = self.trip(began, now);
         let lasting = now.since(since);
         if lasting >= DISABLE_AFTER_MS && self.failures_in_a_row >= DISABLE_ATTEMPTS_MIN {
             return Some(HealthNews::GiveUp);
@@ -126,8 +135,14 @@ impl Health {
         self.paused_until = self.paused_until.max(Some(until));
     }
 
+    /// Whether an attempt that began then is the probe: those of before the breaker opened may last for
+    /// longer than it is open.
+    fn is_probe(&self, began: Timestamp) -> bool {
+        matches!(self.breaker, Breaker::Open { until, .. } if until <= began)
+    }
+
     /// Opens the breaker when the failures call for it; tells whether it was closed before.
-    fn trip(&mut self, now: Timestamp) -> bool {
+    fn trip(&mut self, began: Timestamp, now: Timestamp) -> bool {
         match self.breaker {
             Breaker::Closed => {
                 let share =
@@ -139,7 +154,7 @@ impl Health {
                 }
             }
             // The outcome of an attempt that was in flight when the breaker opened changes nothing.
-            Breaker::Open { until, .. } if until > now => {}
+            Breaker::Open { .. } if !self.is_probe(began) => {}
             Breaker::Open { trips, .. } => {
                 let wait = PROBE_AFTER_MS << trips.min(4);
                 let until = now + wait.min(PROBE_AFTER_MS_MAX);
@@ -166,20 +181,29 @@ mod tests {
         Timestamp::from_millis(1_000_000_000 + ms)
     }
 
+    /// Ten failures have opened it.
+    fn opened() -> Health {
+        let mut health = Health::default();
+        for n in 0..10 {
+            health.on_failure(at(n), at(n));
+        }
+        health
+    }
+
     #[test]
     fn opens_after_ten_failures_and_probes_ever_more_rarely() {
         let mut health = Health::default();
         for n in 0..9 {
-            assert_eq!(health.on_failure(at(n)), None);
+            assert_eq!(health.on_failure(at(n), at(n)), None);
         }
-        assert_eq!(health.on_failure(at(9)), Some(HealthNews::Opened));
+        assert_eq!(health.on_failure(at(9), at(9)), Some(HealthNews::Opened));
         assert_eq!(health.held_until(at(10)), Some(at(9) + MINUTE_MS));
         let probe = at(9) + MINUTE_MS;
         assert_eq!(health.held_until(probe), None);
         assert!(health.is_probing());
-        health.on_failure(probe);
+        health.on_failure(probe, probe);
         assert_eq!(health.held_until(probe), Some(probe + 2 * MINUTE_MS));
-        let (news, changed) = health.on_success(probe + 2 * MINUTE_MS);
+        let (news, changed) = health.on_success(probe + 2 * MINUTE_MS, probe + 2 * MINUTE_MS);
         assert_eq!((news, changed), (Some(HealthNews::Recovered), true));
         assert!(!health.is_probing() && health.failures_in_a_row == 0);
     }
@@ -188,10 +212,10 @@ mod tests {
     fn a_late_failure_does_not_lengthen_an_open_breaker() {
         let mut health = Health::default();
         for n in 0..10 {
-            health.on_failure(at(n));
+            health.on_failure(at(n), at(n));
         }
         let held = health.held_until(at(10));
-        health.on_failure(at(11));
+        health.on_failure(at(11), at(11));
         assert_eq!(health.held_until(at(12)), held);
     }
 
@@ -199,8 +223,11 @@ mod tests {
     fn opens_at_seventy_percent_of_twenty() {
         let mut health = Health::default();
         for n in 0..30 {
-            let news =
-                if n % 4 == 3 { health.on_success(at(n)).0 } else { health.on_failure(at(n)) };
+            let news = if n % 4 == 3 {
+                health.on_success(at(n), at(n)).0
+            } else {
+                health.on_failure(at(n), at(n))
+            };
             if news == Some(HealthNews::Opened) {
                 assert!(n >= 19);
                 return;
@@ -214,7 +241,7 @@ mod tests {
         let mut health = Health::default();
         let mut told = Vec::new();
         for hour in 0..=120 {
-            told.extend(health.on_failure(at(hour * HOUR_MS)));
+            told.extend(health.on_failure(at(hour * HOUR_MS), at(hour * HOUR_MS)));
         }
         assert_eq!(told.iter().filter(|&&n| n == HealthNews::Failing).count(), 2);
         assert_eq!(told.last(), Some(&HealthNews::GiveUp));
@@ -223,6 +250,73 @@ mod tests {
     #[test]
     fn a_healthy_webhook_writes_nothing() {
         let mut health = Health::default();
-        assert_eq!(health.on_success(at(0)), (None, false));
+        assert_eq!(health.on_success(at(0), at(0)), (None, false));
+    }
+
+    #[test]
+    fn what_was_under_way_ends_no_pause_and_closes_no_breaker() {
+        let mut health = Health::default();
+        health.on_pause(at(HOUR_MS));
+        assert_eq!(health.on_success(at(0), at(1)).0, None);
+        assert_eq!(health.held_until(at(2)), Some(at(HOUR_MS)));
+        let mut health = opened();
+        let until = health.held_until(at(10));
+        // It lasts for longer than the breaker is open, and is no probe.
+        assert_eq!(health.on_success(at(0), at(2 * MINUTE_MS)), (None, true));
+        assert!(health.is_probing() && health.failures_in_a_row == 0);
+        health.on_failure(at(0), at(2 * MINUTE_MS));
+        assert_eq!(health.held_until(at(2 * MINUTE_MS)), None, "a probe may still begin");
+        let began = until.expect("it is open");
+        assert_eq!(health.on_success(began, began + 1), (Some(HealthNews::Recovered), true));
+        assert!(!health.is_probing());
+    }
+
+    #[test]
+    fn a_warning_is_taken_back_by_any_success_while_it_is_closed() {
+        let mut health = Health::default();
+        health.on_failure(at(0), at(0));
+        assert_eq!(health.on_failure(at(DAY_MS), at(DAY_MS)), Some(HealthNews::Failing));
+        health.on_pause(at(2 * DAY_MS));
+        assert_eq!(health.on_success(at(DAY_MS), at(DAY_MS)), (Some(HealthNews::Recovered), true));
+        assert_eq!(health.paused_until, Some(at(2 * DAY_MS)));
+    }
+
+    #[test]
+    fn the_share_of_failures_is_counted_afresh_after_a_probe() {
+        let mut health = opened();
+        for n in 10..30 {
+            health.on_failure(at(0), at(n));
+        }
+        let probe = at(9) + MINUTE_MS;
+        health.on_success(probe, probe);
+        assert_eq!(health.on_failure(probe, probe + 1), None);
+        assert!(!health.is_probing());
+    }
+
+    /// Of 64 at once three in four fail, each after 100 ms or so.
+    #[test]
+    fn a_receiver_that_mostly_fails_is_told_of_now_and_then() {
+        let mut health = Health::default();
+        let mut under_way: Vec<(i64, i64)> = Vec::new();
+        let (mut told, mut nth) = (0, 0);
+        for ms in 0..10 * MINUTE_MS {
+            let (over, still) = under_way.into_iter().partition(|&(_, end)| end <= ms);
+            under_way = still;
+            for (began, _) in Vec::from_iter::<Vec<_>>(over) {
+                nth += 1;
+                let fails = nth % 4 != 0;
+                let news = if fails {
+                    health.on_failure(at(began), at(ms))
+                } else {
+                    health.on_success(at(began), at(ms)).0
+                };
+                told += usize::from(news.is_some());
+            }
+            let most = if health.is_probing() { 1 } else { 64 };
+            while under_way.len() < most && health.held_until(at(ms)).is_none() {
+                under_way.push((ms, ms + 50 + (ms + under_way.len() as i64 * 7) % 100));
+            }
+        }
+        assert!(told <= 20, "{told} times in ten minutes");
     }
 }

@@ -12,18 +12,17 @@
 //! when they have been idle for a while, for nobody takes leave of them.
 
 mod gates;
+mod in_flight;
 mod lane;
 mod pace;
-mod running;
 mod shards;
 mod webhook;
 
 #[cfg(test)]
 mod tests;
 
-use std::cmp::Reverse;
 use std::collections::hash_map::{Entry, HashMap};
-use std::collections::{BinaryHeap, VecDeque};
+use std::collections::{BTreeSet, VecDeque};
 use std::sync::Arc;
 
 use crate::delivery::{Lane, Owed, Payload, Status};
@@ -47,7 +46,8 @@ pub enum Signal {
     Webhook(Box<WebhookSettings>),
     /// A webhook is deleted or inactive: its deliveries end elsewhere.
     WebhookGone(WebhookId),
-    /// A lane has rows in the store, the first of them ready at `next` (start-up).
+    /// A lane has rows in the store that were not announced, the first of them ready at `next`: found
+    /// at the start or with a shard, or another node has committed them.
     Waiting { lane: Lane, next: Timestamp },
     /// A row was committed: a new delivery, or one that a person sends again.
     Owed(Owed),
@@ -243,8 +243,8 @@ pub struct Dispatcher {
     ring: VecDeque<WebhookId>,
     /// Slow webhooks that were refused one of the last slots; back into the ring when slots are free.
     refused: Vec<WebhookId>,
-    /// When to look at a webhook again. May hold outdated entries; `WebhookLanes::timer` is the truth.
-    timers: BinaryHeap<Reverse<(Timestamp, WebhookId)>>,
+    /// When to look at a webhook again: what `WebhookLanes::timer` says, in order.
+    timers: BTreeSet<(Timestamp, WebhookId)>,
     flights: HashMap<DeliveryId, Flight>,
     /// Attempts on the network: flights that are not `attempted`.
     in_flight: usize,
@@ -266,7 +266,7 @@ impl Dispatcher {
             webhooks: HashMap::new(),
             ring: VecDeque::new(),
             refused: Vec::new(),
-            timers: BinaryHeap::new(),
+            timers: BTreeSet::new(),
             flights: HashMap::new(),
             in_flight: 0,
             held: Held {
@@ -334,7 +334,7 @@ impl Dispatcher {
     /// When to call again if no signal comes before.
     #[must_use]
     pub fn wake_at(&self) -> Option<Timestamp> {
-        self.timers.peek().map(|Reverse((at, _))| *at)
+        self.timers.first().map(|(at, _)| *at)
     }
 
     /// Attempts on the network.
@@ -422,6 +422,9 @@ impl Dispatcher {
     fn webhook_gone(&mut self, id: WebhookId) {
         if let Some(mut lanes) = self.webhooks.remove(&id) {
             lanes.release_all(&mut self.held);
+            if let Some(at) = lanes.timer {
+                self.timers.remove(&(at, id));
+            }
         }
     }
 
@@ -602,26 +605,23 @@ impl Dispatcher {
     fn wake_later(&mut self, id: WebhookId, at: Timestamp) {
         let Some(lanes) = self.webhooks.get_mut(&id) else { return };
         if lanes.timer.is_none_or(|timer| at < timer) {
-            lanes.timer = Some(at);
-            self.timers.push(Reverse((at, id)));
+            if let Some(later) = lanes.timer.replace(at) {
+                self.timers.remove(&(later, id));
+            }
+            self.timers.insert((at, id));
         }
     }
 
     fn fire_timers(&mut self, now: Timestamp) {
-        while let Some(&Reverse((at, id))) = self.timers.peek() {
-            if at > now {
-                return;
-            }
-            self.timers.pop();
+        while let Some(&(at, id)) = self.timers.first().filter(|(at, _)| *at <= now) {
+            self.timers.remove(&(at, id));
             let Some(lanes) = self.webhooks.get_mut(&id) else { continue };
-            if lanes.timer == Some(at) {
-                lanes.timer = None;
-                match lanes.is_forgettable().then(|| lanes.held_until(now)) {
-                    None => self.ring_up(id),
-                    Some(None) => drop(self.webhooks.remove(&id)),
-                    // What was learnt is needed until then.
-                    Some(Some(until)) => self.wake_later(id, until),
-                }
+            lanes.timer = None;
+            match lanes.is_forgettable().then(|| lanes.held_until(now)) {
+                None => self.ring_up(id),
+                Some(None) => drop(self.webhooks.remove(&id)),
+                // What was learnt is needed until then.
+                Some(Some(until)) => self.wake_later(id, until),
             }
         }
     }

@@ -18,13 +18,16 @@ pub(super) struct Pace {
 const GRAIN_US: i64 = 999;
 
 impl Pace {
-    /// Takes on a limit; what was already spent stays spent.
+    /// Takes on a limit; what was already spent stays spent. After the last attempt the new interval is
+    /// waited for, unless the old one was shorter: a limit that was wrong holds nobody for its day.
     pub(super) fn set(&mut self, limit: Option<RateLimit>) {
+        let last_us = self.next_us - self.interval_us;
         self.interval_us = limit.map_or(0, |limit| {
             let spread = i64::from(limit.per_ms) * 1_000;
             let max = i64::from(limit.max.max(1));
             (spread + max - 1) / max
         });
+        self.next_us = self.next_us.min(last_us + self.interval_us);
     }
 
     /// When the next attempt may start, if not at `now`.
@@ -73,6 +76,25 @@ mod tests {
             let expected = 10_000 / i64::from(per_ms) * i64::from(max);
             assert!(starts.len() as i64 >= expected - 1, "{max} per {per_ms}: {}", starts.len());
         }
+    }
+
+    #[test]
+    fn a_corrected_limit_holds_from_now_on() {
+        let now = Timestamp::from_millis(1_795_362_000_000);
+        let a_day = Some(RateLimit { max: 1, per_ms: 86_400_000 });
+        let a_second = Some(RateLimit { max: 1, per_ms: 1_000 });
+        let mut pace = Pace::default();
+        pace.set(a_day);
+        pace.spend(now);
+        pace.set(a_second);
+        assert_eq!(pace.held_until(now), Some(now + 1_000), "raised");
+        pace.set(a_day);
+        assert_eq!(pace.held_until(now), Some(now + 1_000), "lowered: never later than before");
+        pace.spend(now + 1_000);
+        pace.set(None);
+        assert_eq!(pace.held_until(now + 1_001), None);
+        pace.set(a_second);
+        assert_eq!(pace.held_until(now + 2_000), None, "nor is the old one remembered");
     }
 
     #[test]

@@ -14,7 +14,7 @@ use crate::health::OPEN_AFTER_IN_A_ROW;
 use crate::id::{EventId, TenantId};
 use crate::retry::{RetryPolicy, Strategy};
 use crate::retry_after::RetryAfter;
-use crate::time::{HOUR_MS, MINUTE_MS, SECOND_MS};
+use crate::time::{DAY_MS, HOUR_MS, MINUTE_MS, SECOND_MS};
 
 const START: Timestamp = Timestamp::from_millis(1_795_362_000_000);
 
@@ -287,6 +287,30 @@ fn the_rate_holds_to_the_figure() {
 }
 
 #[test]
+fn a_webhook_has_one_timer() {
+    let mut stage = Stage::new(Limits::default());
+    let limit = RateLimit { max: 10, per_ms: 1_000 };
+    let webhook = stage.webhook(1, |settings| settings.rate_limit = Some(limit));
+    stage.owe(webhook, 0, 1);
+    let mut month = stage.take_started().remove(0);
+    stage.rows.clear();
+    stage.signal(Signal::Settled { lane: month.lane, id: month.id, again: None });
+    (month.ready_at, month.not_before) = (START + 30 * DAY_MS, START + 30 * DAY_MS);
+    month.id = DeliveryId::from_i64(9_999);
+    stage.signal(Signal::Owed(month));
+    for _ in 0..100 {
+        stage.owe(webhook, 0, 2);
+        stage.pass(SECOND_MS);
+        assert!(stage.dispatcher.timers.len() <= 1, "{:?}", stage.dispatcher.timers);
+        for owed in stage.take_started() {
+            stage.finish(owed, OK);
+        }
+    }
+    stage.signal(Signal::WebhookGone(webhook));
+    assert!(stage.dispatcher.timers.is_empty());
+}
+
+#[test]
 fn a_retry_waits_and_others_pass_it() {
     let mut stage = Stage::new(Limits::default());
     let webhook = stage.webhook(1, |_| {});
@@ -381,6 +405,21 @@ fn retry_after_pauses_the_whole_webhook() {
     assert!(stage.take_started().is_empty());
     stage.pass(SECOND_MS);
     assert_eq!(stage.take_started().len(), 1);
+}
+
+#[test]
+fn a_success_that_was_under_way_ends_no_pause() {
+    let mut stage = Stage::new(Limits::default());
+    let webhook = stage.webhook(1, |settings| settings.concurrency = 2);
+    stage.owe(webhook, 0, 4);
+    let mut started = stage.take_started();
+    let asks = Met::Status { code: 429, retry_after: Some(RetryAfter::Seconds(60)) };
+    stage.finish(started.remove(0), asks);
+    stage.finish(started.remove(0), OK);
+    stage.pass(59 * SECOND_MS);
+    assert!(stage.take_started().is_empty());
+    stage.pass(SECOND_MS);
+    assert!(!stage.take_started().is_empty());
 }
 
 #[test]

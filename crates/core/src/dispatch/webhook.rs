@@ -4,9 +4,10 @@ use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
 
 use super::gates::Gates;
+use super::in_flight::InFlight;
 use super::lane::{Head, LaneQueue, Wanted};
 use super::pace::Pace;
-use super::running::Running;
+
 use super::{Command, DISABLED_FAILING, DISABLED_GONE, Finished, Held, News, WebhookSettings};
 use crate::delivery::{Lane, Owed, Status};
 use crate::direct::is_lane;
@@ -56,7 +57,7 @@ pub(super) struct WebhookLanes {
     window: u32,
     /// It has succeeded, and not timed out since.
     has_answered: bool,
-    running: Running,
+    in_flight: InFlight,
     /// Deliveries given out and not settled: their rows are still in the store.
     given_out: usize,
     lanes: BTreeMap<u8, LaneQueue>,
@@ -82,7 +83,7 @@ impl WebhookLanes {
             wait_until: Timestamp::default(),
             window: WINDOW_START,
             has_answered: false,
-            running: Running::default(),
+            in_flight: InFlight::default(),
             given_out: 0,
             lanes: BTreeMap::new(),
             gates: Gates::default(),
@@ -202,7 +203,7 @@ impl WebhookLanes {
             return Turn::Wait(self.wait_until);
         }
         let most = if self.health.is_probing() { 1 } else { self.concurrency.min(self.window) };
-        if self.running.count() >= most {
+        if self.in_flight.count() >= most {
             return Turn::Idle;
         }
         if let Some(until) = self.pace.held_until(now) {
@@ -239,7 +240,7 @@ impl WebhookLanes {
             return Turn::Expired(owed);
         }
         self.pace.spend(now);
-        self.running.started(owed.id, now);
+        self.in_flight.started(owed.id, now);
         Turn::Attempt(owed)
     }
 
@@ -257,10 +258,7 @@ impl WebhookLanes {
                 Some(owed) => Some(owed.not_before.min(owed.expires_at.unwrap_or(Timestamp::MAX))),
                 None => lane.store_due(),
             };
-            soonest = match (soonest, due) {
-                (Some(a), Some(b)) => Some(a.min(b)),
-                (a, b) => a.or(b),
-            };
+            soonest = soonest.into_iter().chain(due).min();
         }
         Err(soonest)
     }
@@ -268,7 +266,7 @@ impl WebhookLanes {
     /// The last slots are for webhooks that have answered and have no attempt hanging; any other may
     /// have one attempt there, to show what it is.
     fn may_use_the_last_slots(&mut self, now: Timestamp) -> bool {
-        self.running.count() == 0 || (self.has_answered && !self.running.is_slow(now))
+        self.in_flight.count() == 0 || (self.has_answered && !self.in_flight.is_slow(now))
     }
 
     fn give_memory_back(&mut self, held: &mut Held) {
@@ -285,7 +283,7 @@ impl WebhookLanes {
         now: Timestamp,
     ) -> (Settlement, Vec<News>) {
         let Finished { owed, attempt, met, rules } = finished;
-        self.slot_free(owed.id);
+        let began = self.slot_free(owed.id).unwrap_or(now);
         let head_since = self.head_since(&owed);
         let rules = rules.as_ref().unwrap_or(&self.rules);
         let judged = verdict::judge(&owed, rules, met, now, head_since);
@@ -295,7 +293,7 @@ impl WebhookLanes {
         let mut health = None;
         // An outcome says nothing about settings that it did not meet, and nothing more once it is off.
         if started_with == self.revision && !self.is_switched_off {
-            let (health_news, changed) = self.note_health(&judged, now);
+            let (health_news, changed) = self.note_health(&judged, began, now);
             news.extend(health_news.map(News::Health));
             // There is no webhook to switch off, and an origin's health lives as long as its lanes.
             if !self.is_direct() {
@@ -327,14 +325,15 @@ impl WebhookLanes {
     fn note_health(
         &mut self,
         judged: &verdict::Judged,
+        began: Timestamp,
         now: Timestamp,
     ) -> (Option<HealthNews>, bool) {
         if let Some(until) = judged.pause_until {
             self.health.on_pause(until);
         }
         match judged.charge {
-            Charge::Success => self.health.on_success(now),
-            Charge::Failure => (self.health.on_failure(now), true),
+            Charge::Success => self.health.on_success(began, now),
+            Charge::Failure => (self.health.on_failure(began, now), true),
             Charge::None => (None, judged.pause_until.is_some()),
         }
     }
@@ -357,9 +356,9 @@ impl WebhookLanes {
         self.lane(owed.lane.slot).head.filter(|head| head.id == owed.id).map(|head| head.since)
     }
 
-    /// An attempt left the network.
-    pub(super) fn slot_free(&mut self, id: DeliveryId) {
-        self.running.ended(id);
+    /// An attempt left the network, which began then.
+    pub(super) fn slot_free(&mut self, id: DeliveryId) -> Option<Timestamp> {
+        self.in_flight.ended(id)
     }
 
     /// A row left the queue, or its place in it.
