@@ -7,13 +7,10 @@ use std::sync::Arc;
 
 use tidings_core::delivery::Lane;
 use tidings_core::dispatch::Signal;
-use tidings_core::limits::{PAGE_ROWS, PAGE_ROWS_FEW, PAGES_AT_ONCE};
+use tidings_core::limits::{PAGES_AT_ONCE, PAGES_ROWS};
 use tokio::sync::mpsc;
 
 use super::Parts;
-
-/// Beyond so many lanes at once each is read by few rows.
-const LANES_FEW: usize = 8;
 
 /// Where pages are asked for. What can wait here is bounded by the lanes: each is read once at a time.
 #[derive(Debug)]
@@ -41,7 +38,7 @@ impl Pager {
 /// Many long pages at once would take more memory than rows may have; a lane that has more is asked for
 /// again when these are given out.
 fn shorten(lanes: &[(Lane, (usize, usize))]) -> Vec<(Lane, usize)> {
-    let fresh_max = if lanes.len() > LANES_FEW { PAGE_ROWS_FEW } else { PAGE_ROWS };
+    let fresh_max = PAGES_ROWS / lanes.len();
     let short =
         |&(lane, (limit, known)): &(Lane, (usize, usize))| (lane, limit.min(known + fresh_max));
     lanes.iter().map(short).collect()

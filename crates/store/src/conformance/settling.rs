@@ -127,7 +127,7 @@ pub async fn health_is_written_with_the_settlement(factory: &dyn Factory) {
     let webhook = world.webhook_id();
     let owed = world.publish(&[webhook]).await.remove(0);
     let mut health = Health::default();
-    health.on_failure(world.now());
+    health.on_failure(world.now(), world.now());
     let settlement = Settlement { health: Some(health.clone()), ..world.failure(&owed, 1) };
     world.settle(settlement).await;
     let healths = world.store.healths().await.expect("read");
