@@ -8,7 +8,7 @@ use std::sync::Arc;
 
 use crate::delivery::{Lane, Owed};
 use crate::event::Event;
-use crate::filter::Filters;
+use crate::filter::{Data, Filters};
 use crate::gate::{Gate, Step};
 use crate::id::{IdSource, WebhookId};
 use crate::pattern::{Pattern, is_operational};
@@ -111,10 +111,11 @@ impl Index {
         gate: impl Fn(&Listener) -> Option<Gate>,
     ) -> Vec<Owed> {
         let places = self.places(&event.event_type);
+        let data = Data::new(&event.data);
         let mut deliveries = Vec::with_capacity(places.len());
         for place in places {
             let listener = &self.listeners[place as usize];
-            if listener.filters.as_ref().is_none_or(|filters| filters.match_data(&event.data)) {
+            if listener.filters.as_ref().is_none_or(|filters| filters.match_data(&data)) {
                 let gate = gate(listener);
                 deliveries.push(Owed { gate, ..owed(listener, event, ids, now) });
             }

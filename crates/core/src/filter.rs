@@ -4,6 +4,7 @@
 //! webhook without filters costs nothing and deep nesting cannot exhaust the stack.
 
 use std::borrow::Cow;
+use std::cell::OnceCell;
 use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
@@ -60,13 +61,13 @@ impl Filters {
         *self == Self::default()
     }
 
-    /// Whether an event with these data (JSON) passes.
+    /// Whether an event with these data passes.
     #[must_use]
-    pub fn match_data(&self, data: &[u8]) -> bool {
+    pub fn match_data(&self, data: &Data<'_>) -> bool {
         if self.is_empty() {
             return true;
         }
-        let Ok(root) = serde_json::from_slice::<&RawValue>(data) else { return false };
+        let Some(root) = data.members() else { return false };
         globs(self.job_types.as_deref(), root, "job_type")
             && numbers(self.job_priorities.as_deref(), root, "priority")
             && globs(self.machine_ids.as_deref(), root, "machine_id")
@@ -77,13 +78,58 @@ impl Filters {
     }
 }
 
-fn globs(wanted: Option<&[String]>, root: &RawValue, field: &str) -> bool {
+/// The data (JSON) of one event. They are read when the first filter asks, and once for all of them.
+#[derive(Debug)]
+pub struct Data<'d> {
+    json: &'d [u8],
+    /// `None` when they are no JSON.
+    members: OnceCell<Option<Members<'d>>>,
+}
+
+impl<'d> Data<'d> {
+    #[must_use]
+    pub const fn new(json: &'d [u8]) -> Self {
+        Self { json, members: OnceCell::new() }
+    }
+
+    fn members(&self) -> Option<&Members<'d>> {
+        let read = || serde_json::from_slice(self.json).ok().map(Members::of);
+        self.members.get_or_init(read).as_ref()
+    }
+}
+
+/// What a value consists of.
+#[derive(Debug)]
+enum Members<'d> {
+    Object(BTreeMap<Cow<'d, str>, &'d RawValue>),
+    Array(Vec<&'d RawValue>),
+    Neither,
+}
+
+impl<'d> Members<'d> {
+    fn of(value: &'d RawValue) -> Self {
+        let json = value.get();
+        let object = serde_json::from_str(json).map(Self::Object);
+        object.or_else(|_| serde_json::from_str(json).map(Self::Array)).unwrap_or(Self::Neither)
+    }
+
+    /// A member of an object, or an element of an array by its index; the last of duplicate keys.
+    fn get(&self, name: &str) -> Option<&'d RawValue> {
+        match self {
+            Self::Object(object) => object.get(name).copied(),
+            Self::Array(elements) => elements.get(name.parse::<usize>().ok()?).copied(),
+            Self::Neither => None,
+        }
+    }
+}
+
+fn globs(wanted: Option<&[String]>, root: &Members<'_>, field: &str) -> bool {
     let Some(wanted) = wanted else { return true };
     let Some(Value::String(found)) = lookup(root, field).and_then(value) else { return false };
     wanted.iter().any(|pattern| glob(pattern, &found))
 }
 
-fn numbers(wanted: Option<&[f64]>, root: &RawValue, field: &str) -> bool {
+fn numbers(wanted: Option<&[f64]>, root: &Members<'_>, field: &str) -> bool {
     let Some(wanted) = wanted else { return true };
     let found = lookup(root, field).and_then(value).as_ref().and_then(Value::as_f64);
     found.is_some_and(|found| wanted.contains(&found))
@@ -112,26 +158,17 @@ pub fn glob(pattern: &str, text: &str) -> bool {
 }
 
 /// The value at a dotted path. A whole key wins over a path, so `{"a.b": 1}` can be named `a.b`.
-fn lookup<'a>(root: &'a RawValue, path: &str) -> Option<&'a RawValue> {
-    let mut at = root;
-    let mut rest = path;
+fn lookup<'d>(root: &Members<'d>, path: &str) -> Option<&'d RawValue> {
+    let mut below;
+    let (mut members, mut rest) = (root, path);
     loop {
-        if let Some(whole) = field(at, rest) {
+        if let Some(whole) = members.get(rest) {
             return Some(whole);
         }
         let (head, tail) = rest.split_once('.')?;
-        at = field(at, head)?;
-        rest = tail;
+        below = Members::of(members.get(head)?);
+        (members, rest) = (&below, tail);
     }
-}
-
-/// A member of an object, or an element of an array by its index; the last of duplicate keys.
-fn field<'a>(of: &'a RawValue, name: &str) -> Option<&'a RawValue> {
-    if let Ok(object) = serde_json::from_str::<BTreeMap<Cow<'a, str>, &'a RawValue>>(of.get()) {
-        return object.get(name).copied();
-    }
-    let elements = serde_json::from_str::<Vec<&'a RawValue>>(of.get()).ok()?;
-    elements.get(name.parse::<usize>().ok()?).copied()
 }
 
 /// The value itself; `None` when it is nested too deeply to be compared with anything.
@@ -257,7 +294,7 @@ mod tests {
 
     fn passes(filters: &str, data: &str) -> bool {
         let filters: Filters = serde_json::from_str(filters).expect("filters");
-        filters.match_data(data.as_bytes())
+        filters.match_data(&Data::new(data.as_bytes()))
     }
 
     #[test]
@@ -286,6 +323,22 @@ mod tests {
         assert!(passes_one(r#"{"$prefix":"de"}"#, r#"{"a":{"b":"default"}}"#));
         assert!(passes_one(r#"{"$in":[1,null]}"#, r#"{"a":{"b":null}}"#));
         assert!(!passes_one("1", r#"[1]"#) && !passes_one("1", "17"));
+    }
+
+    #[test]
+    fn the_data_are_read_once_for_all_filters() {
+        let data = Data::new(br#"{"a":[{"b":1},{"b":2}],"c":1,"c":2}"#);
+        let passes = |path: &str, wanted: i64| {
+            let filters = format!(r#"{{"custom_filters":{{"{path}":{wanted}}}}}"#);
+            serde_json::from_str::<Filters>(&filters).expect("filters").match_data(&data)
+        };
+        assert!(Filters::default().match_data(&data) && data.members.get().is_none());
+        assert!(passes("a.1.b", 2) && !passes("a.2.b", 2) && !passes("a.b", 2));
+        assert!(passes("c", 2) && !passes("c", 1), "the last of two counts");
+        assert!(data.members.get().is_some());
+        let cut = Data::new(br#"{"c":2"#);
+        let absent = r#"{"custom_filters":{"c":{"$exists":false}}}"#;
+        assert!(!serde_json::from_str::<Filters>(absent).expect("filters").match_data(&cut));
     }
 
     #[test]

@@ -8,6 +8,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use tidings_core::delivery::Status;
+use tidings_core::event::Event;
+use tidings_core::filter::Data;
 use tidings_core::id::EventId;
 use tidings_core::limits::{REPLAY_STEP_EVENTS, REPLAY_YOUNG_MS};
 use tidings_core::replay::{Candidate, Replay, Selection, Standing, State, owe};
@@ -164,11 +166,12 @@ async fn chooses(
     if candidate.standing != Standing::Missed || webhook.filters.is_empty() {
         return Ok(true);
     }
+    let passes = |event: &Event| webhook.filters.match_data(&Data::new(&event.data));
     if candidate.whole {
-        return Ok(webhook.filters.match_data(&candidate.event.data));
+        return Ok(passes(&candidate.event));
     }
     let event = store.event(candidate.event.id).await?;
-    Ok(event.is_some_and(|event| webhook.filters.match_data(&event.data)))
+    Ok(event.is_some_and(|event| passes(&event)))
 }
 
 /// What a replay would send.

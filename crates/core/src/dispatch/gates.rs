@@ -4,7 +4,7 @@
 //! The store keeps intervals; see [`crate::gate`]. Here one is kept as well, among nodes: progress that is
 //! in memory may have been superseded through another node, and the store moves only what it has.
 
-use std::collections::HashMap;
+use std::collections::{BTreeSet, HashMap};
 
 use super::Held;
 use crate::delivery::Owed;
@@ -14,8 +14,11 @@ use crate::time::Timestamp;
 #[derive(Debug, Default)]
 pub(super) struct Gates {
     closed: HashMap<JobId, Closed>,
-    /// Rows that wait at all gates.
-    waiting: usize,
+    /// When those open by themselves that nobody holds. Every turn asks, and among nodes there is one for
+    /// each job that was told of within its interval.
+    opening: BTreeSet<(Timestamp, JobId)>,
+    /// Rows that wait at all gates, and at which.
+    waiting: HashMap<DeliveryId, JobId>,
 }
 
 #[derive(Debug)]
@@ -37,11 +40,11 @@ impl Closed {
 impl Gates {
     /// Rows that wait: they are in the store, and neither in their lanes nor given out.
     pub(super) fn waiting(&self) -> usize {
-        self.waiting
+        self.waiting.len()
     }
 
     pub(super) fn holds(&self, id: DeliveryId) -> bool {
-        self.waiting > 0 && self.closed.values().any(|closed| has(closed, id).is_some())
+        self.waiting.contains_key(&id)
     }
 
     /// Takes the row's gate and gives the row back; or keeps the row until the gate is open.
@@ -54,11 +57,13 @@ impl Gates {
         });
         if !closed.lets_through(&owed, now) {
             held.take_in(&owed);
-            self.waiting += 1;
+            self.waiting.insert(owed.id, gate.job);
             closed.waiting.push(owed);
             return None;
         }
-        closed.by = Some(owed.id);
+        if closed.by.replace(owed.id).is_none() {
+            self.opening.remove(&(closed.until, gate.job));
+        }
         if let Some(until) = gate.closed_until(now) {
             closed.until = until;
         }
@@ -87,6 +92,8 @@ impl Gates {
         closed.waiting = stay;
         if closed.until <= now {
             self.closed.remove(&job);
+        } else {
+            self.opening.insert((closed.until, job));
         }
         self.let_go(&through, held);
         through
@@ -94,29 +101,27 @@ impl Gates {
 
     /// Intervals are over: who waited for them goes back to the lanes.
     pub(super) fn open(&mut self, now: Timestamp, held: &mut Held) -> Vec<Owed> {
-        if self.closed.is_empty() {
-            return Vec::new();
+        let mut through = Vec::new();
+        while let Some(&(until, job)) = self.opening.first().filter(|(until, _)| *until <= now) {
+            self.opening.remove(&(until, job));
+            through.extend(self.closed.remove(&job).into_iter().flat_map(|closed| closed.waiting));
         }
-        let is_open = |closed: &mut Closed| closed.by.is_none() && closed.until <= now;
-        let open = self.closed.extract_if(|_, closed| is_open(closed));
-        let through: Vec<Owed> = open.flat_map(|(_, closed)| closed.waiting).collect();
         self.let_go(&through, held);
         through
     }
 
-    /// When the first of those that wait for the end of an interval may go on.
+    /// When to look for those that wait for the end of an interval, if there may be some. For a gate where
+    /// nobody waits this is once too often.
     pub(super) fn opens_at(&self) -> Option<Timestamp> {
-        let waited_for = |closed: &&Closed| closed.by.is_none() && !closed.waiting.is_empty();
-        self.closed.values().filter(waited_for).map(|closed| closed.until).min()
+        let first = self.opening.first().map(|(until, _)| *until);
+        first.filter(|_| !self.waiting.is_empty())
     }
 
     /// Forgets a row that left the queue, or its place in it.
     pub(super) fn remove(&mut self, id: DeliveryId, held: &mut Held) {
-        if self.waiting == 0 {
-            return;
-        }
-        let gone = self.closed.values_mut().find_map(|closed| {
-            let place = has(closed, id)?;
+        let Some(job) = self.waiting.get(&id) else { return };
+        let gone = self.closed.get_mut(job).and_then(|closed| {
+            let place = closed.waiting.iter().position(|owed| owed.id == id)?;
             Some(closed.waiting.swap_remove(place))
         });
         self.let_go(gone.as_slice(), held);
@@ -131,16 +136,14 @@ impl Gates {
     }
 
     fn let_go(&mut self, rows: &[Owed], held: &mut Held) {
-        self.waiting -= rows.len();
-        rows.iter().for_each(|owed| held.let_go(owed));
+        for owed in rows {
+            self.waiting.remove(&owed.id);
+            held.let_go(owed);
+        }
     }
 }
 
 /// Whether an interval lies between it and others of its gate.
 fn is_spaced(owed: &Owed) -> bool {
     owed.gate.is_some_and(|gate| gate.step.interval_ms().is_some_and(|ms| ms > 0))
-}
-
-fn has(closed: &Closed, id: DeliveryId) -> Option<usize> {
-    closed.waiting.iter().position(|owed| owed.id == id)
 }

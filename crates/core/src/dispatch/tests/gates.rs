@@ -227,6 +227,31 @@ fn among_nodes_a_gate_keeps_its_interval() {
 }
 
 #[test]
+fn among_nodes_each_gate_opens_at_its_own_time() {
+    let mut stage = Stage::new(Limits::default());
+    let webhook = stage.webhook(1, |_| {});
+    let (held, open) = (ShardSet::ALL, ShardSet::ALL);
+    stage.signal(Signal::Shards(Shards { held, open, is_shared: true }));
+    for job in 1..=3 {
+        // Nobody waits at the third, which opens first.
+        let progress = Step::Progress { interval_ms: 400 - 100 * job as u32 };
+        stage.tell_step(webhook, job, progress);
+        if job < 3 {
+            stage.tell_step(webhook, job, progress);
+        }
+        let first = stage.started.remove(0);
+        stage.finish(first, OK);
+    }
+    assert_eq!(stage.started_ids(), [0; 0]);
+    stage.pass(199);
+    assert_eq!(stage.started_ids(), [0; 0]);
+    stage.pass(1);
+    assert_eq!(stage.started_ids(), [4]);
+    stage.pass(100);
+    assert_eq!(stage.started_ids(), [4, 2]);
+}
+
+#[test]
 fn among_nodes_what_tells_of_a_job_is_read_in_its_order() {
     let mut stage = Stage::new(Limits::default());
     let webhook = stage.webhook(1, |_| {});
