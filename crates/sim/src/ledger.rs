@@ -15,6 +15,7 @@ pub struct Entry {
     pub place: (Timestamp, DeliveryId),
     /// It is to be attempted from then on.
     pub due: Timestamp,
+    pub expires_at: Option<Timestamp>,
     pub attempts_started: u32,
     /// An attempt is on the network now.
     pub running: bool,
@@ -43,6 +44,7 @@ impl Ledger {
             accepted_at: now,
             place: owed.key(),
             due: owed.not_before,
+            expires_at: owed.expires_at,
             attempts_started: 0,
             running: false,
             received: false,

@@ -16,6 +16,7 @@ mod in_flight;
 mod lane;
 mod pace;
 mod shards;
+mod turn;
 mod webhook;
 
 #[cfg(test)]
@@ -37,7 +38,8 @@ use crate::verdict::{Met, Rules};
 use crate::webhook::RateLimit;
 
 pub use shards::Shards;
-use webhook::{Turn, WebhookLanes};
+use turn::Turn;
+use webhook::WebhookLanes;
 
 /// What the dispatcher is told.
 #[derive(Debug)]

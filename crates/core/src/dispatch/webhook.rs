@@ -7,6 +7,7 @@ use super::gates::Gates;
 use super::in_flight::InFlight;
 use super::lane::{Head, LaneQueue, Wanted};
 use super::pace::Pace;
+use super::turn::Turn;
 
 use super::{Command, DISABLED_FAILING, DISABLED_GONE, Finished, Held, News, WebhookSettings};
 use crate::delivery::{Lane, Owed, Status};
@@ -17,21 +18,6 @@ use crate::limits::SLOW_ATTEMPT_MS;
 use crate::settlement::{Settlement, Verdict};
 use crate::time::Timestamp;
 use crate::verdict::{self, Charge, Rules};
-
-/// What a webhook does with its turn.
-#[derive(Debug)]
-pub(super) enum Turn {
-    Attempt(Owed),
-    /// Its time has passed: it ends without an attempt.
-    Expired(Owed),
-    /// Its first row waits at a gate now: there may be others.
-    Again,
-    Wait(Timestamp),
-    /// It is slow, and only slots for the others are left.
-    Refused,
-    /// Nothing until a signal comes.
-    Idle,
-}
 
 /// Attempts at once to a webhook that has not shown yet what it can bear. A hung receiver takes
 /// these and no more; each quick success allows one more, up to the webhook's concurrency.

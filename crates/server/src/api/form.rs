@@ -4,49 +4,17 @@
 //! A [`Form`] is a JSON object whose members are taken one by one. What is wrong is noted with its
 //! JSON pointer and told all at once by [`Form::finish`].
 
-use std::borrow::Cow;
-use std::collections::HashSet;
+mod members;
 
-use serde::de::{Deserialize, Deserializer, MapAccess, Visitor};
+use std::borrow::Cow;
+
 use serde_json::value::RawValue;
 use tidings_core::time::Timestamp;
 
+use self::members::{Key, Members, duplicates};
 use super::problem::{FieldError, Problem, Result};
 
-/// The members of a JSON object, in order, values unparsed.
-struct Members<'a>(Vec<(Cow<'a, str>, &'a RawValue)>);
-
-impl<'de: 'a, 'a> Deserialize<'de> for Members<'a> {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> std::result::Result<Self, D::Error> {
-        struct Members_;
-        impl<'de> Visitor<'de> for Members_ {
-            type Value = Members<'de>;
-
-            fn expecting(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-                f.write_str("a JSON object")
-            }
-
-            fn visit_map<A: MapAccess<'de>>(
-                self,
-                mut map: A,
-            ) -> std::result::Result<Self::Value, A::Error> {
-                let mut members = Vec::with_capacity(8);
-                while let Some((Key(key), value)) = map.next_entry::<Key<'de>, &'de RawValue>()? {
-                    members.push((key, value));
-                }
-                Ok(Members(members))
-            }
-        }
-        deserializer.deserialize_map(Members_)
-    }
-}
-
-/// So many names are compared with each other faster than they are hashed.
-const FEW: usize = 16;
-
-/// A text that is borrowed when it has no escapes.
-#[derive(serde::Deserialize)]
-struct Key<'a>(#[serde(borrow)] Cow<'a, str>);
+pub use self::members::read_json;
 
 /// A member of a PATCH: left out, back to its default, or given.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -309,34 +277,6 @@ impl<'a> Form<'a> {
         let errors = self.errors();
         if errors.is_empty() { Ok(()) } else { Err(Problem::invalid(errors)) }
     }
-}
-
-/// A whole body of some shape, read in one pass; 400 when it is no JSON, 422 when it is not `what`.
-pub fn read_json<'a, T: Deserialize<'a>>(body: &'a [u8], what: &str) -> Result<T> {
-    serde_json::from_slice(body).or_else(|_| {
-        serde_json::from_slice::<&RawValue>(body).map_err(|error| no_json(body, &error))?;
-        Err(Problem::invalid_field("", format!("must be {what}")))
-    })
-}
-
-fn no_json(body: &[u8], error: &serde_json::Error) -> Problem {
-    let detail = if body.is_empty() {
-        "the body is empty; expected JSON".to_owned()
-    } else {
-        format!("the body is not valid JSON: {error}")
-    };
-    Problem::bad_request("invalid_json", detail)
-}
-
-/// The names that are there a second time.
-fn duplicates<'m>(members: &'m [(Cow<'_, str>, &RawValue)]) -> Vec<&'m str> {
-    let names = members.iter().map(|(name, _)| &**name).enumerate();
-    if members.len() <= FEW {
-        let is_earlier = |n: usize, name: &str| members[..n].iter().any(|(other, _)| other == name);
-        return names.filter(|&(n, name)| is_earlier(n, name)).map(|(_, name)| name).collect();
-    }
-    let mut earlier = HashSet::with_capacity(members.len());
-    names.filter(|&(_, name)| !earlier.insert(name)).map(|(_, name)| name).collect()
 }
 
 /// The pointer of a member of the object at `at` (RFC 6901).

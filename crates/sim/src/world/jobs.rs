@@ -84,10 +84,10 @@ impl World {
         self.signal(tidings_core::dispatch::Signal::Moved(owed));
     }
 
-    /// Whether something newer took the place of a delivery, as the store says.
-    pub(super) fn is_superseded(&self, id: DeliveryId) -> Result<bool, String> {
+    /// Why a delivery ended, as the store says.
+    pub(super) fn reason(&self, id: DeliveryId) -> Result<Option<Reason>, String> {
         let record = self.disk.run(|store| async move { store.delivery(DEFAULT, id).await });
         let record = record.map_err(|error| error.to_string())?;
-        Ok(record.is_some_and(|record| record.reason == Some(Reason::Superseded)))
+        Ok(record.and_then(|record| record.reason))
     }
 }

@@ -18,7 +18,7 @@ use tidings_core::fanout::Index;
 use tidings_core::id::{IdSource, WebhookId};
 use tidings_core::jobs::Job;
 use tidings_core::publication::Publication;
-use tidings_core::settlement::{Settlement, Verdict};
+use tidings_core::settlement::{Reason, Settlement, Verdict};
 use tidings_core::time::{DAY_MS, HOUR_MS, MINUTE_MS, Timestamp};
 use tidings_core::verdict::Met;
 use tidings_core::webhook::RateLimit;
@@ -362,15 +362,17 @@ impl World {
 
     /// Maintenance ended it, or something newer, unless a person did.
     fn ended_elsewhere(&mut self, id: tidings_core::id::DeliveryId) -> Result<(), String> {
-        match self.ledger.get(id) {
-            Some(entry) if entry.ended.is_none() => {
-                if self.is_superseded(id)? {
-                    self.gates.superseded(id)?;
-                    return self.ledger.superseded(id);
-                }
-                self.ledger.ended(id, Status::Failed)
+        let Some(entry) = self.ledger.get(id).filter(|entry| entry.ended.is_none()) else {
+            return Ok(());
+        };
+        let has_expired = entry.expires_at.is_some_and(|at| at <= self.now);
+        match self.reason(id)? {
+            Some(Reason::Superseded) => {
+                self.gates.superseded(id)?;
+                self.ledger.superseded(id)
             }
-            _ => Ok(()),
+            Some(Reason::Expired) if has_expired => self.ledger.ended(id, Status::Expired),
+            _ => self.ledger.ended(id, Status::Failed),
         }
     }
 

@@ -10,12 +10,12 @@ use crate::queue::table::Table;
 use crate::queue::transaction::{Meta, Transaction, Trouble};
 use crate::value::Value;
 
-/// Rows indexed in one step, a few milliseconds. In an index a webhook's rows lie together, so a step touches a
-/// page for each webhook that it meets: with a thousand of them and 500 rows in a step a delivery cost 51.1 µs,
-/// with 2,000 46.3.
+/// Rows indexed in one step, a few milliseconds. In an index a webhook's rows lie together, so a step touches
+/// a page for each webhook that it meets: with a thousand of them and 500 rows in a step a delivery cost
+/// 51.1 µs, with 2,000 46.3.
 const RUN: i64 = 2_000;
-/// Among nodes: 2,000 of them held up publishers on PostgreSQL for 20 ms at a time, and took a quarter of their
-/// rate.
+/// Among nodes: 2,000 of them held up publishers on PostgreSQL for 20 ms at a time, and took a quarter of
+/// their rate.
 const RUN_AMONG_NODES: i64 = 500;
 
 const DELIVERIES_RUN: &str = "SELECT MAX(id), COUNT(*) FROM \
